@@ -1,0 +1,504 @@
+/* A core: what to run next, whom to wake, when to sleep. The invariants are in core.h. */
+#include "runtime/core/core.h"
+
+#include <stdlib.h>
+
+#include "runtime/core/mem.h"
+#include "runtime/sys/clock.h"
+
+#define TURN_SLICES     256 /* processes run between two looks at the loop */
+#define LIFO_MAX        3   /* slices in a row from the LIFO slot */
+#define GLOBAL_EVERY    61  /* slices between looks at the global queue */
+#define BACKSTOP_MS     500 /* longest sleep: turns a lost wake-up into latency */
+#define STACK_CACHE_MAX 256 /* free stacks a core keeps */
+
+static __thread tr__core *this_core;
+
+__attribute__((noinline)) tr__core *tr__core_self(void)
+{
+    tr__core *core = this_core;
+    __asm__ volatile("" : "+r"(core)::"memory"); /* never folded into another read of the thread's variable */
+    return core;
+}
+
+void tr__core_enter(tr__core *core)
+{
+    this_core = core;
+}
+
+/* ---- waking
+ * ----------------------------------------------------------------------------------------------------- */
+
+void tr__core_wake(tr__core *core)
+{
+    if (tr__load_seq(&core->sleeping) != 0 && tr__xchg_seq(&core->sleeping, 0u) != 0) {
+        TR__COUNT(wakeups, 1);
+        uv_async_send(&core->async);
+    }
+}
+
+/* There is more than the running cores will do at once: one sleeper may come and take it, unless someone is
+ * looking already (who looks at every queue again before it sleeps). first: where to begin. */
+static void wake_a_thief(int first)
+{
+    tr__node *node = &tr__the_node;
+    if (tr__load_seq(&node->asleep) == 0 || tr__load_seq(&node->searching) != 0) {
+        return;
+    }
+    for (int i = 0; i < node->core_count; i++) {
+        tr__core *other = &node->cores[(first + i) % node->core_count];
+        if (tr__load_seq(&other->sleeping) != 0) {
+            tr__core_wake(other);
+            return;
+        }
+    }
+}
+
+/* ---- queues
+ * ----------------------------------------------------------------------------------------------------- */
+
+static void inbox_push(tr__core *core, tr__proc *proc)
+{
+    tr__proc *head = tr__load_relaxed(&core->inbox);
+    do {
+        proc->run_next = head;
+    } while (!tr__cas_seq(&core->inbox, &head, proc));
+    tr__core_wake(core);
+}
+
+static void pinned_push(tr__core *core, tr__proc *proc)
+{
+    proc->run_next = NULL;
+    proc->turn = tr__load_relaxed(&core->ring.tail);
+    *core->pinned_tail = proc;
+    core->pinned_tail = &proc->run_next;
+}
+
+static tr__proc *pinned_pop(tr__core *core)
+{
+    tr__proc *proc = core->pinned_head;
+    if (proc != NULL) {
+        core->pinned_head = proc->run_next;
+        if (core->pinned_head == NULL) {
+            core->pinned_tail = &core->pinned_head;
+        }
+    }
+    return proc;
+}
+
+static void global_push(tr__proc *proc)
+{
+    tr__node *node = &tr__the_node;
+    pthread_mutex_lock(&node->global_lock);
+    proc->run_next = NULL;
+    *node->global_tail = proc;
+    node->global_tail = &proc->run_next;
+    tr__add_seq(&node->global_count, 1u);
+    pthread_mutex_unlock(&node->global_lock);
+}
+
+static tr__proc *global_pop(void)
+{
+    tr__node *node = &tr__the_node;
+    if (tr__load_seq(&node->global_count) == 0) {
+        return NULL;
+    }
+    pthread_mutex_lock(&node->global_lock);
+    tr__proc *proc = node->global_head;
+    if (proc != NULL) {
+        node->global_head = proc->run_next;
+        if (node->global_head == NULL) {
+            node->global_tail = &node->global_head;
+        }
+        tr__sub_seq(&node->global_count, 1u);
+    }
+    pthread_mutex_unlock(&node->global_lock);
+    return proc;
+}
+
+/* Calls a thief when the ring holds more than what this core does next: anything else here may keep it for
+ * long. */
+static void offer(const tr__core *core)
+{
+    uint32_t count = tr__the_node.core_count > 1 ? tr__runq_count(&core->ring) : 0;
+    bool busy = core->current != NULL || core->lifo != NULL || core->pinned_head != NULL;
+    if (count > 1 || (count == 1 && busy)) {
+        wake_a_thief(core->index + 1);
+    }
+}
+
+static void ring_push(tr__core *core, tr__proc *proc)
+{
+    if (!tr__runq_push(&core->ring, proc)) {
+        /* Half of the ring goes with it, or every further push would come here. */
+        for (uint32_t i = 0; i < TR__RUNQ_ROOM / 2; i++) {
+            tr__proc *old = tr__runq_pop(&core->ring);
+            if (old == NULL) {
+                break;
+            }
+            global_push(old);
+        }
+        global_push(proc);
+    }
+    offer(core);
+}
+
+void tr__schedule(tr__proc *proc)
+{
+    tr__core *core = tr__core_self();
+    int32_t home = tr__load_relaxed(&proc->home);
+    if (core == NULL) {
+        tr__node *node = &tr__the_node;
+        if (home >= 0) {
+            inbox_push(&node->cores[home], proc);
+        } else { /* whichever core is free first takes it; a core's inbox would wait for what runs there */
+            global_push(proc);
+            wake_a_thief((int)(tr__add_relaxed(&node->next_core, 1u) % (uint32_t)node->core_count));
+        }
+    } else if (home >= 0 || tr__the_node.opts.virtual_time) {
+        if (home < 0 || home == core->index) { /* in virtual time everything goes first in, first out */
+            pinned_push(core, proc);
+            offer(core);
+        } else {
+            inbox_push(&tr__the_node.cores[home], proc);
+        }
+    } else {
+        tr__proc *old = core->lifo;
+        core->lifo = proc;
+        if (old != NULL) {
+            ring_push(core, old);
+        }
+    }
+}
+
+void tr__schedule_last(tr__core *core, tr__proc *proc)
+{
+    if (tr__load_relaxed(&proc->home) >= 0 || tr__the_node.opts.virtual_time) {
+        tr__schedule(proc);
+    } else {
+        ring_push(core, proc);
+    }
+}
+
+bool tr__core_run_posts(tr__core *core)
+{
+    if (tr__load_relaxed(&core->posts) == NULL) {
+        return false;
+    }
+    struct tr__post *newest = tr__xchg_acquire(&core->posts, (struct tr__post *)NULL);
+    struct tr__post *oldest = NULL;
+    while (newest != NULL) {
+        struct tr__post *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest != NULL) {
+        struct tr__post *post = oldest;
+        oldest = post->next;
+        post->fn(post->ctx);
+        free(post);
+    }
+    return true;
+}
+
+bool tr__core_drain(tr__core *core)
+{
+    bool any = false;
+    if (tr__load_relaxed(&core->inbox) != NULL) {
+        tr__proc *newest = tr__xchg_acquire(&core->inbox, (tr__proc *)NULL);
+        tr__proc *oldest = NULL;
+        while (newest != NULL) {
+            tr__proc *next = newest->run_next;
+            newest->run_next = oldest;
+            oldest = newest;
+            newest = next;
+        }
+        while (oldest != NULL) {
+            tr__proc *next = oldest->run_next;
+            tr__schedule_last(core, oldest);
+            oldest = next;
+            any = true;
+        }
+    }
+    return tr__core_run_posts(core) || any;
+}
+
+/* ---- what next
+ * -------------------------------------------------------------------------------------------------- */
+
+tr__proc *tr__core_next(tr__core *core)
+{
+    core->tick++;
+    tr__proc *proc = NULL;
+    if (core->tick % GLOBAL_EVERY == 0 && (proc = global_pop()) != NULL) {
+        return proc;
+    }
+    if (core->lifo != NULL) {
+        proc = core->lifo;
+        core->lifo = NULL;
+        bool others = core->pinned_head != NULL || tr__runq_count(&core->ring) != 0;
+        if (core->lifo_run++ < LIFO_MAX || !others) {
+            return proc;
+        }
+        ring_push(core, proc); /* two that wake each other must not starve the rest */
+    }
+    core->lifo_run = 0;
+    /* Ring and pinned are one queue in two parts: who is pinned goes after what was in the ring when it came.
+     * */
+    bool ring_first = core->pinned_head == NULL ||
+                      (int32_t)(core->pinned_head->turn - tr__load_acquire(&core->ring.head)) > 0;
+    if (ring_first && (proc = tr__runq_pop(&core->ring)) != NULL) {
+        return proc;
+    }
+    if ((proc = pinned_pop(core)) != NULL) {
+        return proc;
+    }
+    return global_pop();
+}
+
+static bool work_is_queued(void)
+{
+    const tr__node *node = &tr__the_node;
+    bool any = tr__load_seq(&node->global_count) != 0;
+    for (int i = 0; i < node->core_count && !any; i++) {
+        any = tr__runq_count(&node->cores[i].ring) != 0;
+    }
+    return any;
+}
+
+static tr__proc *steal(tr__core *core)
+{
+    tr__node *node = &tr__the_node;
+    if (node->core_count == 1) {
+        return NULL;
+    }
+    tr__add_seq(&node->searching, 1u);
+    core->random = core->random * 1664525u + 1013904223u;
+    uint32_t start = core->random >> 8;
+    tr__proc *proc = NULL;
+    for (uint32_t i = 0; i < (uint32_t)node->core_count && proc == NULL; i++) {
+        tr__core *victim = &node->cores[(start + i) % (uint32_t)node->core_count];
+        if (victim != core) {
+            proc = tr__runq_steal(&core->ring, &victim->ring);
+        }
+    }
+    bool last = tr__sub_seq(&node->searching, 1u) == 1;
+    if (proc != NULL) {
+        tr__bump(&core->stats.steals, 1u);
+        if (last && work_is_queued()) {
+            wake_a_thief(core->index + 1); /* whoever pushed while we looked woke nobody */
+        }
+    }
+    return proc;
+}
+
+bool tr__core_run_some(tr__core *core)
+{
+    int run = 0;
+    while (run < TURN_SLICES) {
+        tr__proc *proc = tr__core_next(core);
+        if (proc == NULL) {
+            if (!tr__core_drain(core)) {
+                break;
+            }
+            continue;
+        }
+        tr__core_run(core, proc);
+        run++;
+    }
+    return run == TURN_SLICES;
+}
+
+bool tr__core_turn(tr__core *core)
+{
+    tr__node *node = &tr__the_node;
+    int index = core->index;
+    tr__core_drain(core);
+    tr__wheel_advance(core->wheel, tr__clock_ms(), 4096);
+    bool more = false;
+    if (node->opts.hooks.before_run != NULL) {
+        more = node->opts.hooks.before_run(index, node->opts.hooks.ctx);
+    }
+    more = tr__core_run_some(core) || more;
+    if (node->opts.hooks.after_run != NULL) {
+        more = node->opts.hooks.after_run(index, node->opts.hooks.ctx) || more;
+    }
+    if (!more) {
+        tr__proc *stolen = steal(core);
+        if (stolen != NULL) {
+            tr__core_run(core, stolen);
+            more = true;
+        }
+    }
+    return more || core->lifo != NULL || core->pinned_head != NULL || tr__runq_count(&core->ring) != 0;
+}
+
+/* ---- sleeping
+ * --------------------------------------------------------------------------------------------------- */
+
+static void alarm_rang(uv_timer_t *alarm)
+{
+    (void)alarm; /* only ends the wait */
+}
+
+/* The loop runs timers before it polls: an alarm that rang by then would end no wait, and what the program's
+ * own timers made runnable would wait for the next event. */
+static void before_poll(uv_prepare_t *prepare)
+{
+    const tr__core *core = prepare->data;
+    bool runnable = core->lifo != NULL || core->pinned_head != NULL || tr__runq_count(&core->ring) != 0;
+    if (runnable || !uv_is_active((const uv_handle_t *)&core->alarm)) {
+        uv_stop(prepare->loop); /* poll, but do not wait */
+    }
+}
+
+static void async_rang(uv_async_t *async)
+{
+    (void)async;
+}
+
+static bool nothing_to_do(const tr__core *core)
+{
+    const tr__node *node = &tr__the_node;
+    return tr__load_seq(&core->inbox) == NULL && tr__load_seq(&core->posts) == NULL &&
+           tr__load_seq(&node->stopping) == 0 && !work_is_queued();
+}
+
+static int64_t sleep_ms(const tr__core *core)
+{
+    int64_t next = tr__wheel_next(core->wheel);
+    if (next == INT64_MAX) {
+        return BACKSTOP_MS;
+    }
+    uint64_t now = tr__clock_ns();
+    int64_t wait =
+        next -
+        (int64_t)(now / 1000000u); /* libuv's own clock rounds down too: never late by more than 1 ms */
+    return wait < 0 ? 0 : wait > BACKSTOP_MS ? BACKSTOP_MS : wait;
+}
+
+/* Publishes the sleep, looks once more, then waits for I/O, a wake-up, the next timer, or the backstop. */
+static void core_sleep(tr__core *core)
+{
+    tr__node *node = &tr__the_node;
+    tr__xchg_seq(&core->sleeping, 1u);
+    tr__add_seq(&node->asleep, 1u);
+    int64_t wait = nothing_to_do(core) ? sleep_ms(core) : 0;
+    if (wait > 0) {
+        uv_update_time(&core->loop);
+        uv_timer_start(&core->alarm, alarm_rang, (uint64_t)wait, 0);
+        uv_run(&core->loop, UV_RUN_ONCE);
+        uv_timer_stop(&core->alarm);
+    }
+    tr__sub_seq(&node->asleep, 1u);
+    tr__xchg_seq(&core->sleeping, 0u);
+    if (wait <= 0) {
+        uv_run(&core->loop, UV_RUN_NOWAIT);
+    }
+}
+
+/* ---- stacks
+ * ----------------------------------------------------------------------------------------------------- */
+
+tr__stack *tr__core_take_stack(tr__core *core)
+{
+    tr__stack *stack = core->stacks;
+    if (stack != NULL) {
+        core->stacks = stack->next;
+        tr__store_relaxed(&core->stacks_free, core->stacks_free - 1);
+        return stack;
+    }
+    stack = tr__stack_create(tr__the_node.opts.stack_bytes, tr__slice_entry);
+    if (stack != NULL) {
+        tr__add_relaxed(&tr__the_node.stacks, 1u);
+    }
+    return stack;
+}
+
+bool tr__core_may_keep_stack(const tr__core *core)
+{
+    return core->stacks_free != 0 || tr__load_relaxed(&tr__the_node.stacks) < tr__the_node.opts.stack_max;
+}
+
+void tr__core_give_stack(tr__core *core, tr__stack *stack)
+{
+    if (core->stacks_free >= STACK_CACHE_MAX) {
+        tr__stack_destroy(stack);
+        tr__sub_relaxed(&tr__the_node.stacks, 1u);
+        return;
+    }
+    stack->next = core->stacks;
+    core->stacks = stack;
+    tr__store_relaxed(&core->stacks_free, core->stacks_free + 1);
+}
+
+/* ---- life
+ * ------------------------------------------------------------------------------------------------------- */
+
+void tr__core_init(tr__core *core, int index)
+{
+    core->index = index;
+    core->pinned_tail = &core->pinned_head;
+    core->random = (uint32_t)index * 2654435761u + 12345u;
+    core->wheel = tr__wheel_create(tr__clock_ms());
+    core->timers = tr__timers_create(core);
+    TR_ASSERT(core->wheel != NULL && core->timers != NULL);
+    if (!tr__the_node.opts.virtual_time) {
+        TR_ASSERT(uv_loop_init(&core->loop) == 0);
+        TR_ASSERT(uv_async_init(&core->loop, &core->async, async_rang) == 0);
+        TR_ASSERT(uv_timer_init(&core->loop, &core->alarm) == 0);
+        TR_ASSERT(uv_prepare_init(&core->loop, &core->prepare) == 0);
+        core->prepare.data = core;
+        TR_ASSERT(uv_prepare_start(&core->prepare, before_poll) == 0);
+        core->loop_open = true;
+    }
+}
+
+static void loop_close(tr__core *core)
+{
+    uv_close((uv_handle_t *)&core->async, NULL);
+    uv_close((uv_handle_t *)&core->alarm, NULL);
+    uv_close((uv_handle_t *)&core->prepare, NULL);
+    while (uv_run(&core->loop, UV_RUN_DEFAULT) != 0) {
+    }
+    TR_ASSERT(uv_loop_close(&core->loop) == 0);
+}
+
+void tr__core_fini(tr__core *core)
+{
+    if (core->loop_open) {
+        loop_close(core);
+    }
+    tr__timers_destroy(core->timers);
+    tr__wheel_destroy(core->wheel);
+    while (core->stacks != NULL) {
+        tr__stack *stack = core->stacks;
+        core->stacks = stack->next;
+        tr__stack_destroy(stack);
+    }
+    for (int i = 0; i < TR__MEM_CLASSES; i++) {
+        while (core->pool[i] != NULL) {
+            struct tr__free_block *block = core->pool[i];
+            core->pool[i] = block->next;
+            free(block);
+        }
+    }
+}
+
+void *tr__core_main(void *arg)
+{
+    tr__core *core = arg;
+    tr__node *node = &tr__the_node;
+    tr__core_enter(core);
+    tr__home_init(&core->home);
+    while (tr__load_acquire(&node->stopping) == 0) {
+        if (tr__core_turn(core)) {
+            uv_run(&core->loop, UV_RUN_NOWAIT);
+        } else {
+            core_sleep(core);
+        }
+    }
+    tr__core_enter(NULL);
+    return NULL;
+}

@@ -1,0 +1,164 @@
+/* core.h: a worker's core: queues, wheel, stacks, pools, counters; and the node that holds all cores.
+ * Internal.
+ *
+ * One turn: inbox -> posts -> timers -> loop (uv_run, never blocking while work is left) -> hooks.before_run
+ * -> up to a budget of slices -> hooks.after_run -> steal -> sleep in uv_run until woken, the next timer, or
+ * the backstop.
+ *
+ * Invariants
+ *  1. Fields after "thread" belong to the core's thread. Others may only push to `inbox` and `posts`, take
+ *     from `ring` by
+ *     its protocol (runq.h), and flip `sleeping` from 1 to 0 (and then, only then, wake the thread).
+ *  2. A sender pushes first and reads `sleeping` after, both sequentially consistent; a sleeper publishes
+ *     `sleeping` first
+ *     and looks at its queues after. So a wake-up is never lost; the backstop bounds the cost of a bug here.
+ *  3. Processes are never run from inside a libuv callback.
+ *  4. Parked and bound processes go to `pinned`, which nobody steals from. Ring and pinned are served as one
+ *     FIFO.
+ *  5. A sleeping core never waits in the loop while something of its own is runnable or its alarm has rung
+ *     (before_poll).
+ */
+#ifndef TROUPE_CORE_CORE_H
+#define TROUPE_CORE_CORE_H
+
+#include <pthread.h>
+#include <uv.h>
+
+#include "runtime/core/process.h"
+#include "runtime/core/runq.h"
+#include "runtime/core/wheel.h"
+#include "runtime/sys/stack.h"
+
+#define TR__CORE_MAX    64
+#define TR__MEM_CLASSES 8
+
+struct tr__post {
+    struct tr__post *next;
+    void (*fn)(void *ctx);
+    void *ctx;
+};
+
+struct tr__free_block {
+    struct tr__free_block *next;
+};
+
+typedef struct tr__stats {
+    uint64_t spawned, buried, sent, dead_letter, refused, slices, steals, wakeups, parked, bytes_allocated,
+        bytes_freed;
+} tr__stats;
+
+struct tr__timers; /* timer.c */
+
+/* Why a process's stack came back to the scheduler. */
+typedef enum tr__leave {
+    TR__LEAVE_NOTHING,
+    TR__LEAVE_YIELD,
+    TR__LEAVE_YIELD_STACK,
+    TR__LEAVE_PARK,
+    TR__LEAVE_END
+} tr__leave;
+
+typedef struct tr__core {
+    /* others */
+    _Alignas(128) tr__proc
+        *inbox; /* runnable processes of this core, pushed by other threads: a stack, detached whole */
+    struct tr__post *posts;
+    uint32_t sleeping;
+
+    _Alignas(128) tr__runq ring;
+
+    /* thread */
+    _Alignas(128) int index;
+    pthread_t thread;
+    tr__proc *current;
+    tr__stack *stack; /* the one `current` runs on */
+    tr__leave leave;
+    tr__proc *lifo;
+    unsigned lifo_run; /* slices in a row from lifo */
+    tr__proc *pinned_head, **pinned_tail;
+    unsigned tick;
+    tr__home home;
+    tr__stack *stacks; /* free ones */
+    size_t stacks_free;
+    tr__wheel *wheel;
+    struct tr__timers *timers;
+    struct tr__free_block *pool[TR__MEM_CLASSES];
+    uint32_t pooled[TR__MEM_CLASSES];
+    uint64_t refs;
+    uint32_t random;
+    tr__stats stats;
+    uv_loop_t loop;
+    uv_async_t async;
+    uv_timer_t alarm;
+    uv_prepare_t prepare;
+    bool loop_open;
+} tr__core;
+
+typedef struct tr__node {
+    tr_node_opts opts;
+    int core_count;
+    tr__core *cores;
+    bool running;
+    uint32_t stopping;  /* atomic: cores leave their loop */
+    uint32_t asleep;    /* atomic: cores that sleep       */
+    uint32_t searching; /* atomic: cores that look for work */
+    uint32_t stacks;    /* atomic: stacks alive           */
+    uint32_t next_core; /* atomic: whom a foreign thread wakes next */
+    int64_t live;       /* atomic: processes              */
+    pthread_mutex_t global_lock;
+    tr__proc *global_head, **global_tail;
+    uint32_t global_count; /* atomic */
+    tr__stats foreign;     /* atomic adds: threads outside   */
+} tr__node;
+
+extern tr__node tr__the_node;
+
+/** The core of the calling thread or NULL. noinline: thread-local addresses must not be kept across a switch.
+ *  */
+tr__core *tr__core_self(void);
+void tr__core_enter(tr__core *core); /* this thread now runs core (NULL: none) */
+/** Counters of the calling thread's core; foreign threads share node.foreign (atomic adds). */
+#define TR__COUNT(field, n)                                              \
+    do {                                                                 \
+        tr__core *count_core_ = tr__core_self();                         \
+        if (count_core_ != NULL) {                                       \
+            tr__bump(&count_core_->stats.field, (uint64_t)(n));          \
+        } else {                                                         \
+            tr__add_relaxed(&tr__the_node.foreign.field, (uint64_t)(n)); \
+        }                                                                \
+    } while (0)
+
+/** proc is runnable (its inbox left IDLE): queues it where it may run and wakes a thread if need be. */
+void tr__schedule(tr__proc *proc);
+/** The same behind everything that waits on this core. */
+void tr__schedule_last(tr__core *core, tr__proc *proc);
+/** Runs one process for a slice. */
+void tr__core_run(tr__core *core, tr__proc *proc);
+/** Something runnable, or NULL. */
+tr__proc *tr__core_next(tr__core *core);
+/** One turn without sleeping. Returns: did anything run. */
+bool tr__core_turn(tr__core *core);
+/** Runs slices until nothing is left or the turn's budget is used. */
+bool tr__core_run_some(tr__core *core);
+/** Detaches what other threads pushed, and runs their posts. */
+bool tr__core_drain(tr__core *core);
+/** Runs what was posted. Returns: was there anything. */
+bool tr__core_run_posts(tr__core *core);
+void tr__core_init(tr__core *core, int index);
+void tr__core_fini(tr__core *core);
+void *tr__core_main(void *core);
+void tr__core_wake(tr__core *core);
+/** NULL when the system gives no more. stack_max does not bind here: each core can run something. */
+tr__stack *tr__core_take_stack(tr__core *core);
+/** May a process of this core keep the stack it runs on, or would that be one more than stack_max? */
+bool tr__core_may_keep_stack(const tr__core *core);
+void tr__core_give_stack(tr__core *core, tr__stack *stack);
+
+/** A new reference owned by owner. */
+tr_ref tr__ref_new(tr_pid owner);
+
+struct tr__timers *tr__timers_create(tr__core *core);
+void tr__timers_destroy(struct tr__timers *timers);
+size_t tr__timers_count(const struct tr__timers *timers);
+
+#endif

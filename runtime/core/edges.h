@@ -1,0 +1,48 @@
+/* edges.h: the links, monitors and aliases of one process: a small table that grows into a hash.
+ *
+ * One entry per relation, found by (kind, key): LINK by the other's pid; MONITOR (ours) and ALIAS by our
+ * reference id; WATCHER (someone monitors us) by their reference id.
+ * Invariants: 1. only the owner touches it; 2. up to 8 entries are scanned, more are hashed; 3. removal moves
+ * the last entry into the hole, so pointers to entries die with any change; 4. iteration order depends on the
+ * history only, never on addresses.
+ */
+#ifndef TROUPE_CORE_EDGES_H
+#define TROUPE_CORE_EDGES_H
+
+#include <troupe/process.h>
+
+typedef enum tr__edge_kind {
+    TR__EDGE_LINK,
+    TR__EDGE_MONITOR,
+    TR__EDGE_WATCHER,
+    TR__EDGE_ALIAS
+} tr__edge_kind;
+
+/* Monitors with a name or a tag keep them here (kept terms). */
+typedef struct tr__edge_extra {
+    tr_term name, tag;
+} tr__edge_extra;
+
+typedef struct tr__edge {
+    uint64_t key;
+    uint64_t other; /* MONITOR: target pid; WATCHER: owner pid; LINK: id of an unlink under way, or 0 */
+    tr__edge_extra *extra;
+    uint8_t kind;
+    uint8_t alias; /* MONITOR, ALIAS: tr_alias_kind */
+} tr__edge;
+
+typedef struct tr__edges {
+    tr__edge *items;
+    uint32_t *index; /* NULL while small; positions + 1, linear probing */
+    uint32_t count, room;
+} tr__edges;
+
+tr__edge *tr__edges_find(tr__edges *edges, tr__edge_kind kind, uint64_t key);
+/** Adds an entry that is not there yet. */
+tr__edge *tr__edges_add(tr__edges *edges, tr__edge_kind kind, uint64_t key, uint64_t other);
+/** Removes an entry and frees its extra. */
+void tr__edges_remove(tr__edges *edges, tr__edge *edge);
+void tr__edges_fini(tr__edges *edges);
+size_t tr__edges_count(const tr__edges *edges, tr__edge_kind kind);
+
+#endif

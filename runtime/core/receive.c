@@ -1,0 +1,90 @@
+/* Receiving: the queue is scanned from where the last scan of this call ended; new mail is fetched; then the
+ * process parks. */
+#include "runtime/core/core.h"
+
+static tr__proc *self_checked(void)
+{
+    tr__proc *proc = tr__proc_self();
+    TR_ASSERT(proc != NULL);
+    return proc;
+}
+
+static bool is_shown(const tr_msg *msg)
+{
+    return msg->tr__signal != TR_MSG_SYSTEM && msg->tr__signal != TR_MSG_ACK;
+}
+
+/* First match at or after *at. Moves *at to it, or to the queue's end. */
+static bool scan(tr_msg ***at, tr_match_fn match, void *ctx)
+{
+    while (**at != NULL) {
+        const tr_msg *msg = **at;
+        if (match == NULL ? is_shown(msg) : match(msg, ctx)) {
+            return true;
+        }
+        *at = &(**at)->tr__next;
+    }
+    return false;
+}
+
+tr_msg *tr_receive(tr_match_fn match, void *ctx, int64_t timeout_ms)
+{
+    tr__proc *proc = self_checked();
+    tr_msg **at = &proc->head;
+    int64_t deadline = 0;
+    bool in_time = true;
+    for (bool first = true;; first = false) {
+        /* Fetching appends only, so `at` (the link after the last message seen) stays good. */
+        tr__fetch(proc);
+        if (scan(&at, match, ctx)) {
+            tr_msg *msg = tr__queue_take(proc, at);
+            tr__held_add(proc, msg);
+            return msg;
+        }
+        if (timeout_ms == 0 || !in_time) {
+            return NULL;
+        }
+        if (first) {
+            deadline = tr__deadline(timeout_ms);
+        }
+        in_time = tr__park_until(proc, deadline);
+    }
+}
+
+static bool has_type(const tr_msg *msg, void *ctx)
+{
+    return msg->type == ctx && msg->tr__signal != TR_MSG_SYSTEM;
+}
+
+const void *tr__receive_type(const tr_type *type, int64_t timeout_ms)
+{
+    tr_msg *msg = tr_receive(has_type, (void *)(uintptr_t)type, timeout_ms);
+    return msg == NULL ? NULL : tr_msg_data(msg);
+}
+
+static bool has_ref(const tr_msg *msg, void *ctx)
+{
+    const tr_ref *ref = ctx;
+    bool carries = msg->tr__signal == TR_MSG_REPLY || msg->tr__signal == TR_MSG_DOWN ||
+                   msg->tr__signal == TR_MSG_TIMER || msg->tr__signal == TR_MSG_ACK;
+    return carries && tr_ref_equal(msg->tr__ref, *ref);
+}
+
+tr_msg *tr_receive_ref(tr_ref ref, int64_t timeout_ms)
+{
+    return tr_receive(has_ref, &ref, timeout_ms);
+}
+
+void tr_sleep(int64_t ms)
+{
+    tr__proc *proc = self_checked();
+    int64_t deadline = tr__deadline(ms);
+    if (ms <= 0 && ms != TR_INFINITY) {
+        tr_yield();
+        return;
+    }
+    while (tr__park_until(proc, deadline)) {
+        tr__fetch(proc); /* signals are acted on, messages wait */
+    }
+    tr__fetch(proc);
+}

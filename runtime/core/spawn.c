@@ -1,0 +1,295 @@
+/* Birth of a process, and the start protocol (proc_lib). */
+#include <stdlib.h>
+#include <string.h>
+#include <troupe/registry.h>
+#include <troupe/supervisor.h>
+
+#include "runtime/core/core.h"
+#include "runtime/sys/clock.h"
+
+/* What a plain process runs, in its own arena. */
+struct plain {
+    tr_main_fn main;
+    bool manual_ack;
+    bool has_arg;
+    const void *arg;
+};
+
+static void plain_start(void *data)
+{
+    struct plain *plain = data;
+    if (!plain->manual_ack) {
+        tr__init_ack(TR_TERM_NONE_VALUE);
+    }
+    plain->main(plain->arg);
+    tr__finish(TR_ATOM(NORMAL));
+}
+
+const tr__behaviour tr__plain_behaviour = {.name = "process", .start = plain_start};
+
+static void plain_fill(tr__proc *proc, const tr__spawn *spawn)
+{
+    struct plain *plain = tr__arena_alloc(proc, sizeof(*plain));
+    *plain = (struct plain){.main = spawn->main, .manual_ack = spawn->manual_ack, .arg = spawn->arg};
+    if (spawn->arg_bytes != 0) {
+        void *copy = tr__arena_alloc(proc, spawn->arg_bytes);
+        memcpy(copy, spawn->arg, spawn->arg_bytes);
+        plain->arg = copy;
+    }
+    proc->data = plain;
+}
+
+/* The name it is to take, kept in its arena until it runs. */
+struct tr__boot_name {
+    tr_term name, key, value;
+    tr_registry *registry;
+};
+
+static void boot_fill(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
+{
+    /* Whoever lists processes sees it already: what summaries show changes by atomic stores. */
+    tr__store_relaxed(&proc->behaviour, spawn->behaviour != NULL ? spawn->behaviour : &tr__plain_behaviour);
+    tr__store_relaxed(&proc->parent, self == NULL ? TR_NO_PID : self->pid);
+    proc->trap_exit = spawn->opts.trap_exit;
+    proc->ack = spawn->ack;
+    proc->report_crash = spawn->report_crash || spawn->behaviour != NULL;
+    tr__store_relaxed(&proc->mailbox_max,
+                      spawn->opts.mailbox_max != 0 ? spawn->opts.mailbox_max : tr__the_node.opts.mailbox_max);
+    tr__store_relaxed(&proc->restarts, spawn->restarts);
+    tr__store_relaxed(&proc->started_ms, tr__clock_ms());
+    tr__store_relaxed(&proc->status, (uint8_t)TR_STATUS_RUNNABLE);
+    if (spawn->opts.core > 0) {
+        TR_ASSERT(spawn->opts.core <= tr__the_node.core_count);
+        tr__store_relaxed(&proc->home, spawn->opts.core - 1);
+        proc->bound = true;
+    }
+    if (spawn->opts.resource != NULL) {
+        *spawn->opts.resource = (tr_resource){.destroy = spawn->opts.resource->destroy};
+        proc->resources = spawn->opts.resource;
+    }
+    if (!tr_is_none(spawn->start.name) || spawn->start.registry != NULL) {
+        struct tr__boot_name *boot = tr__arena_alloc(proc, sizeof(*boot));
+        *boot = (struct tr__boot_name){.name = spawn->start.name,
+                                       .registry = spawn->start.registry,
+                                       .key = tr__arena_keep(proc, spawn->start.key),
+                                       .value = tr__arena_keep(proc, spawn->start.value)};
+        proc->boot_name = boot;
+    }
+    if (spawn->behaviour == NULL) {
+        plain_fill(proc, spawn);
+        return;
+    }
+    proc->data = spawn->data_bytes == 0 ? NULL : tr__arena_alloc(proc, spawn->data_bytes);
+    if (spawn->fill != NULL) {
+        spawn->fill(proc, proc->data, spawn->fill_ctx);
+    }
+}
+
+/* Links and monitors stand before the child can run: it cannot die unseen. */
+static void relate(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
+{
+    if (spawn->opts.link) {
+        tr__edges_add(&self->edges, TR__EDGE_LINK, proc->pid, 0);
+        tr__edges_add(&proc->edges, TR__EDGE_LINK, self->pid, 0);
+    }
+    if (spawn->opts.monitor != NULL) {
+        tr_ref ref = tr__ref_new(self->pid);
+        tr__edges_add(&self->edges, TR__EDGE_MONITOR, ref.id, proc->pid);
+        tr__edges_add(&proc->edges, TR__EDGE_WATCHER, ref.id, self->pid);
+        *spawn->opts.monitor = ref;
+    }
+    if (spawn->await_ack) {
+        tr_ref ref = tr__ref_new(self->pid);
+        tr__edges_add(&self->edges, TR__EDGE_MONITOR, ref.id, proc->pid)->alias = TR_ALIAS_REPLY_DEMONITOR;
+        tr__edges_add(&proc->edges, TR__EDGE_WATCHER, ref.id, self->pid);
+        proc->ack = ref;
+        *spawn->await_ack = ref;
+    }
+}
+
+tr_err tr__spawn_process(const tr__spawn *spawn, tr_pid *pid)
+{
+    tr__proc *self = tr__proc_self();
+    if (self == NULL && (spawn->opts.link || spawn->opts.monitor != NULL || spawn->await_ack != NULL)) {
+        return TR_E_STATE;
+    }
+    tr__proc *proc = tr__table_take();
+    if (proc == NULL) {
+        return TR_E_LIMIT;
+    }
+    boot_fill(proc, spawn, self);
+    relate(proc, spawn, self);
+    if (spawn->opts.label != NULL) {
+        tr__summary_label(proc, spawn->opts.label);
+    }
+    tr__store_relaxed(&proc->open_replies, (uint8_t)spawn->open_replies);
+    TR__COUNT(spawned, 1);
+    if (pid != NULL) {
+        *pid = proc->pid;
+    }
+    tr__table_open(proc);
+    tr__schedule(proc);
+    return TR_OK;
+}
+
+tr_err tr_spawn(const tr_spawn_opts *opts, tr_main_fn fn, const void *arg, size_t arg_bytes, tr_pid *pid)
+{
+    tr__spawn spawn = {.main = fn, .arg = arg, .arg_bytes = arg_bytes};
+    if (opts != NULL) {
+        spawn.opts = *opts;
+    }
+    return tr__spawn_process(&spawn, pid);
+}
+
+/* ---- in the new process
+ * ----------------------------------------------------------------------------------------- */
+
+static tr_err boot_register(tr__proc *proc, const struct tr__boot_name *boot, tr_pid *owner)
+{
+    if (!tr_is_none(boot->name)) {
+        tr_err err = tr_register(boot->name, proc->pid);
+        *owner = err == TR_OK ? proc->pid : tr_whereis(tr_to_name(boot->name));
+        if (err != TR_OK) {
+            return err;
+        }
+    }
+    return boot->registry == NULL ? TR_OK
+                                  : tr_registry_register(boot->registry, boot->key, boot->value, owner);
+}
+
+void tr__boot(tr__proc *proc)
+{
+    struct tr__boot_name *boot = proc->boot_name;
+    if (boot == NULL) {
+        return;
+    }
+    proc->boot_name = NULL;
+    tr_pid owner = TR_NO_PID;
+    tr_err err = boot_register(proc, boot, &owner);
+    if (err != TR_OK) {
+        tr_term reason = err == TR_E_ALREADY_STARTED ? tr_tuple(TR_ATOM(ALREADY_STARTED), tr_pid_term(owner))
+                                                     : TR_ATOM(BADARG);
+        tr__init_fail(TR__ACK_ERROR, reason, TR_ATOM(NORMAL));
+    }
+    tr_free_term(boot->key);
+    tr_free_term(boot->value);
+    tr_free(boot);
+}
+
+static void send_ack(tr__proc *proc, tr__ack_kind kind, tr_term info)
+{
+    if (proc->acked || proc->ack.id == 0) {
+        return;
+    }
+    proc->acked = true;
+    tr_msg *msg = tr__msg_make(TR_TYPE(tr__ack), &(tr__ack){.kind = kind, .pid = proc->pid, .info = info},
+                               TR_MSG_ACK, proc->ack);
+    msg->tr__flags |= TR__F_ALIAS | TR__F_DEMONITORED;
+    tr__edge *edge = tr__edges_find(&proc->edges, TR__EDGE_WATCHER, proc->ack.id);
+    if (edge != NULL) {
+        tr__edges_remove(&proc->edges, edge);
+    }
+    if (tr__push(proc->ack.owner, msg) != TR_OK) {
+        tr__msg_free(msg);
+    }
+}
+
+void tr__init_ack(tr_term info)
+{
+    send_ack(tr__proc_self(), TR__ACK_OK, info);
+}
+
+void tr_init_ack(tr_term info)
+{
+    tr__init_ack(info);
+}
+
+void tr__init_fail(tr__ack_kind kind, tr_term told, tr_term exit_reason)
+{
+    tr__proc *proc = tr__proc_self();
+    tr__names_release(proc->pid, &proc->names);
+    send_ack(proc, kind, told);
+    tr__finish(exit_reason);
+}
+
+/* ---- in the starter
+ * --------------------------------------------------------------------------------------------- */
+
+static bool name_taken(const tr_start_opts *start, tr_pid *owner)
+{
+    *owner = TR_NO_PID;
+    if (!tr_is_none(start->name)) {
+        *owner = tr_whereis(tr_to_name(start->name));
+    }
+    if (*owner == TR_NO_PID && start->registry != NULL) {
+        *owner = tr_whereis(tr_to_via(start->registry, start->key));
+    }
+    return *owner != TR_NO_PID;
+}
+
+static tr_err ack_result(const tr__ack *ack, tr_started *started, tr_term *info)
+{
+    switch (ack->kind) {
+    case TR__ACK_OK:
+        started->pid = ack->pid;
+        if (info != NULL) {
+            *info = ack->info;
+        }
+        return TR_OK;
+    case TR__ACK_IGNORE:
+        started->reason = TR_ATOM(IGNORE);
+        return TR_E_IGNORE;
+    case TR__ACK_ERROR:
+        break;
+    }
+    started->reason = ack->info;
+    return tr_is_tagged(ack->info, "already_started", 2) ? TR_E_ALREADY_STARTED : TR_E_EXIT;
+}
+
+/* Time is up: the child is killed and nothing of it reaches the starter any more. */
+static tr_err start_timed_out(tr_pid pid, tr_ref ack, tr_ref *monitor)
+{
+    tr_unlink(tr_to(pid));
+    tr_exit_signal(tr_to(pid), TR_ATOM(KILL));
+    tr_demonitor(ack, true);
+    if (monitor != NULL) {
+        tr_demonitor(*monitor, true);
+    }
+    return TR_E_TIMEOUT;
+}
+
+tr_err tr__start(tr__spawn *spawn, int how, int64_t timeout_ms, tr_started *started, tr_term *info)
+{
+    *started = (tr_started){0};
+    tr_pid pid;
+    if (name_taken(&spawn->start, &pid)) {
+        started->reason = tr_tuple(TR_ATOM(ALREADY_STARTED), tr_pid_term(pid));
+        return TR_E_ALREADY_STARTED;
+    }
+    tr_ref ack;
+    spawn->await_ack = &ack;
+    spawn->opts.link = how == 1;
+    spawn->opts.monitor = how == 2 ? &started->monitor : NULL;
+    tr_err err = tr__spawn_process(spawn, &pid);
+    if (err != TR_OK) {
+        started->reason = tr_atom(err == TR_E_LIMIT ? "system_limit" : "nomem");
+        return err;
+    }
+    tr_msg *msg = tr_receive_ref(ack, timeout_ms);
+    if (msg == NULL) {
+        started->reason = TR_ATOM(TIMEOUT);
+        return start_timed_out(pid, ack, spawn->opts.monitor);
+    }
+    const tr__ack *told = TR_MATCH(msg, tr__ack);
+    if (told != NULL) {
+        err = ack_result(told, started, info);
+    } else {
+        started->reason = ((const tr_down_msg *)tr_msg_data(msg))->reason;
+        err = TR_E_EXIT;
+    }
+    if (err != TR_OK && how == 2) {
+        tr_demonitor(started->monitor, true);
+        started->monitor = TR_NO_REF;
+    }
+    return err;
+}

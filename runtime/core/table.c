@@ -1,0 +1,133 @@
+/* The process table: chunks of control blocks, never given back while the node runs; free slots in FIFO order
+ * so that a slot is reused as late as possible (the tag in the inbox word lives on that). Taking and giving
+ * is under one lock, for a few instructions. Look-ups take no lock. */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/core/core.h"
+
+#define CHUNK_BITS 10u
+#define CHUNK      (1u << CHUNK_BITS)
+#define CHUNKS_MAX (1u << (24 - CHUNK_BITS))
+
+static struct {
+    pthread_mutex_t lock;
+    tr__proc *chunks[CHUNKS_MAX]; /* atomic: published once */
+    uint32_t slots;               /* atomic: slots that exist */
+    uint32_t max;
+    tr__proc *free_head, **free_tail;
+} table = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+void tr__table_init(uint32_t process_max)
+{
+    table.max = process_max;
+    table.free_head = NULL;
+    table.free_tail = &table.free_head;
+}
+
+void tr__table_fini(void)
+{
+    for (uint32_t i = 0; i < CHUNKS_MAX && table.chunks[i] != NULL; i++) {
+        free(table.chunks[i]);
+        table.chunks[i] = NULL;
+    }
+    table.slots = 0;
+}
+
+tr__proc *tr__table_slot(uint32_t slot)
+{
+    if (slot >= tr__load_acquire(&table.slots)) {
+        return NULL;
+    }
+    return &tr__load_acquire(&table.chunks[slot >> CHUNK_BITS])[slot & (CHUNK - 1)];
+}
+
+tr__proc *tr__table_at(tr_pid pid)
+{
+    return tr__table_slot(TR_PID_SLOT(pid));
+}
+
+uint32_t tr__table_slots(void)
+{
+    return tr__load_acquire(&table.slots);
+}
+
+/* Lock held. A new chunk's slots go to the free list with generation 0 remembered in `restarts` of the free
+ * block. */
+static bool table_grow(void)
+{
+    uint32_t slots = table.slots;
+    if (slots >= table.max) {
+        return false;
+    }
+    uint32_t count = table.max - slots < CHUNK ? table.max - slots : CHUNK; /* fewer only in the last one */
+    tr__proc *chunk = aligned_alloc(TR__CACHE_LINE, count * sizeof(tr__proc));
+    if (chunk == NULL) {
+        return false;
+    }
+    memset(chunk, 0, count * sizeof(tr__proc));
+    for (uint32_t i = 0; i < count; i++) {
+        chunk[i].inbox = TR__INBOX_CLOSED;
+        chunk[i].run_next = i + 1 < count ? &chunk[i + 1] : NULL;
+        tr__store_relaxed(&chunk[i].queued, slots + i); /* while free: the slot's number */
+    }
+    tr__store_release(&table.chunks[slots >> CHUNK_BITS], chunk);
+    tr__store_release(&table.slots, slots + count);
+    *table.free_tail = chunk;
+    table.free_tail = &chunk[count - 1].run_next;
+    return true;
+}
+
+tr__proc *tr__table_take(void)
+{
+    pthread_mutex_lock(&table.lock);
+    if (table.free_head == NULL && !table_grow()) {
+        pthread_mutex_unlock(&table.lock);
+        return NULL;
+    }
+    tr__proc *proc = table.free_head;
+    table.free_head = proc->run_next;
+    if (table.free_head == NULL) {
+        table.free_tail = &table.free_head;
+    }
+    pthread_mutex_unlock(&table.lock);
+    uint32_t slot = proc->queued;
+    uint32_t generation = proc->restarts + 1;
+    tr_pid pid = ((uint64_t)generation << 32) | slot;
+    /* Senders with a stale pid may look at the first line at any time: its words change by atomic stores. */
+    tr__store_release(&proc->dying, (uint8_t)0); /* after give's pid = 0, see tr__proc_is_alive */
+    tr__store_relaxed(&proc->open_replies, (uint8_t)0);
+    tr__store_relaxed(&proc->messages, (uint64_t)0);
+    tr__store_relaxed(&proc->reductions, (uint64_t)0);
+    tr__store_relaxed(&proc->memory, (uint64_t)0);
+    tr__store_relaxed(&proc->queued, 0u);
+    tr__store_relaxed(&proc->restarts, 0u);
+    proc->run_next = NULL;
+    memset((char *)proc + offsetof(tr__proc, head), 0, sizeof(tr__proc) - offsetof(tr__proc, head));
+    proc->tail = &proc->head;
+    tr__store_relaxed(&proc->home, -1);
+    tr__store_release(&proc->pid, pid);
+    return proc;
+}
+
+void tr__table_open(tr__proc *proc)
+{
+    tr__store_release(&proc->inbox, TR__INBOX_TAG(proc->pid) | TR__INBOX_EMPTY);
+}
+
+void tr__table_give(tr__proc *proc)
+{
+    tr_pid pid = proc->pid;
+    tr__store_relaxed(&proc->queued, TR_PID_SLOT(pid));
+    tr__store_relaxed(&proc->restarts, TR_PID_GENERATION(pid));
+    tr__store_seq(&proc->pid, TR_NO_PID); /* seq: before the look at who joins, see bury.c */
+    if (proc->restarts == UINT32_MAX) {
+        return; /* retired: its generations are used up */
+    }
+    proc->run_next = NULL;
+    pthread_mutex_lock(&table.lock);
+    *table.free_tail = proc;
+    table.free_tail = &proc->run_next;
+    pthread_mutex_unlock(&table.lock);
+}

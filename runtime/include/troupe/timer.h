@@ -1,0 +1,41 @@
+/* timer.h: messages later.
+ *
+ * Invariants
+ *  1. Timers with the same deadline, set by one process, fire in the order they were set.
+ *  2. A name is resolved when the timer fires. A timer for a pid that died goes away. The setter's death
+ *     changes nothing.
+ *  3. tr_cancel_timer's false does not mean the message was handled: it may be in the mailbox.
+ *  4. Intervals have an absolute schedule: no drift.
+ * Resolution 1 ms; never early. Limit: 2^48 ms.
+ */
+#ifndef TROUPE_TIMER_H
+#define TROUPE_TIMER_H
+
+#include <troupe/process.h>
+
+/** After ms the bare message goes to dest. Takes msg. Returns: the timer. Context: process. */
+tr_ref tr_send_after(int64_t ms, tr_dest dest, tr_msg *msg);
+#define TR_SEND_AFTER(ms, dest, T, ...) tr_send_after((ms), TR_DEST(dest), TR_MSG(T, __VA_ARGS__))
+/** The same, delivered with kind TR_MSG_TIMER and the timer's reference ({timeout, Ref, Msg}). */
+tr_ref tr_start_timer(int64_t ms, tr_dest dest, tr_msg *msg);
+/** Milliseconds that were left, or -1 when it had fired, was cancelled or is unknown. Blocks: parks when
+ *  another core holds it. */
+int64_t tr_cancel_timer(tr_ref timer);
+/** Milliseconds left, or -1. */
+int64_t tr_read_timer(tr_ref timer);
+
+/** A copy of msg every ms, first after ms; ends with tr_cancel_interval or when dest's process dies. Takes
+ *  msg. ms >= 1. */
+tr_ref tr_send_interval(int64_t ms, tr_dest dest, tr_msg *msg);
+/** An exit signal to dest after ms (kill_after: reason kill). */
+tr_ref tr_exit_after(int64_t ms, tr_dest dest, tr_term reason);
+/** Runs fn(arg) in a fresh process after ms. arg is copied. */
+tr_ref tr_apply_after(int64_t ms, tr_main_fn fn, const void *arg, size_t arg_bytes);
+/** Cancels any of the three; TR_OK also for unknown references, as in OTP. */
+tr_err tr_cancel_interval(tr_ref timer);
+
+/** Monotonic time of the running turn. ns is finer but costs a clock read. Context: any thread. */
+int64_t tr_now_ms(void);
+uint64_t tr_now_ns(void);
+
+#endif

@@ -1,0 +1,17 @@
+/* troupe.h: all of libtroupe in one include. The headers in reading order. */
+#ifndef TROUPE_H
+#define TROUPE_H
+
+#include <troupe/base.h>
+#include <troupe/gen_server.h>
+#include <troupe/message.h>
+#include <troupe/node.h>
+#include <troupe/port.h>
+#include <troupe/process.h>
+#include <troupe/registry.h>
+#include <troupe/supervisor.h>
+#include <troupe/sys.h>
+#include <troupe/term.h>
+#include <troupe/timer.h>
+
+#endif

@@ -1,0 +1,383 @@
+#include "runtime/otp/entries.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/core/mem.h"
+#include "runtime/core/process.h"
+
+#define TABLE_SLOTS_MIN 8u
+
+/* Where an entry was taken away: matches no key, and does not end a probe. */
+static tr__entry gone;
+
+/* ---- the lists of processes: writers only ---- */
+
+static struct {
+    struct {
+        _Alignas(TR__CACHE_LINE) pthread_mutex_t lock;
+    } lists[TR__SHARDS];
+    uint32_t foreign; /* atomic: entries registered, or about to be, by another process than their own */
+} owners = {.lists = {[0 ... TR__SHARDS - 1] = {.lock = PTHREAD_MUTEX_INITIALIZER}}};
+
+static pthread_mutex_t *list_lock(tr_pid pid)
+{
+    return &owners.lists[TR_PID_SLOT(pid) % TR__SHARDS].lock;
+}
+
+static tr__entry *next_of(const tr__entry *entry)
+{
+    return (tr__entry *)entry->head.next;
+}
+
+static void link_entries(tr__entry *before, tr__entry *after)
+{
+    if (before != NULL) {
+        before->head.next = (tr__grace_block *)after;
+    }
+    if (after != NULL) {
+        after->prev = before;
+    }
+}
+
+/* Lock held. The first one is what process lists show. */
+static void set_first(void **list, tr_pid pid, tr__entry *entry)
+{
+    tr__proc_note_name(pid, entry == NULL ? TR_TERM_NONE_VALUE : entry->key);
+    tr__store_release(list, (void *)entry); /* a death may look without the lock, and find this is over */
+}
+
+/* Lock held. A name becomes the first, a key the second: the first stays what is shown. */
+static void list_put(void **list, tr__entry *entry)
+{
+    tr__entry *first = *list;
+    entry->head.marks[TR__ENTRY_LISTED] = true;
+    if (first == NULL || entry->registry->names) {
+        link_entries(entry, first);
+        set_first(list, entry->pid, entry);
+    } else {
+        link_entries(entry, next_of(first));
+        link_entries(first, entry);
+    }
+}
+
+static tr_err list_add(tr__entry *entry)
+{
+    tr_err err = TR_OK;
+    pthread_mutex_lock(list_lock(entry->pid));
+    if (entry->head.marks[TR__ENTRY_FOREIGN] && !tr__proc_is_alive(entry->pid)) {
+        err = TR_E_NOPROC;
+    } else {
+        void **list = tr__proc_names(tr__table_at(entry->pid));
+        const tr__entry *first = *list;
+        if (entry->registry->names && first != NULL && first->registry->names) {
+            err = TR_E_BADARG;
+        } else {
+            list_put(list, entry);
+        }
+    }
+    pthread_mutex_unlock(list_lock(entry->pid));
+    return err;
+}
+
+/* Returns: whether the caller is the one who took it out, and so has to retire it. */
+static bool list_remove(tr__entry *entry)
+{
+    pthread_mutex_lock(list_lock(entry->pid));
+    bool listed = entry->head.marks[TR__ENTRY_LISTED];
+    if (listed) {
+        entry->head.marks[TR__ENTRY_LISTED] = false;
+        link_entries(entry->prev, next_of(entry));
+        if (entry->prev == NULL) {
+            set_first(tr__proc_names(tr__table_at(entry->pid)), entry->pid, next_of(entry));
+        }
+    }
+    pthread_mutex_unlock(list_lock(entry->pid));
+    return listed;
+}
+
+/* Takes out all. Returns: their chain. */
+static tr__entry *list_take(tr_pid pid, void **list)
+{
+    pthread_mutex_lock(list_lock(pid));
+    tr__entry *first = *list;
+    for (tr__entry *entry = first; entry != NULL; entry = next_of(entry)) {
+        entry->head.marks[TR__ENTRY_LISTED] = false;
+    }
+    if (first != NULL) {
+        set_first(list, pid, NULL);
+    }
+    pthread_mutex_unlock(list_lock(pid));
+    return first;
+}
+
+/* ---- the tables by key ---- */
+
+static tr__shard *shard_of(tr_registry *registry, uint64_t hash)
+{
+    return &registry->shards[hash >> 58];
+}
+
+static tr__table *table_create(size_t slots)
+{
+    tr__table *table = calloc(1, sizeof(tr__table) + slots * sizeof(tr__entry *));
+    TR_ASSERT(table != NULL);
+    table->mask = slots - 1;
+    return table;
+}
+
+/* The entry of a key, or NULL; and its slot, for writers (a reader's slot may hold something else by now). */
+static tr__entry *table_find(tr__table *table, uint64_t hash, tr_term key, tr__entry ***slot)
+{
+    if (table == NULL) {
+        return NULL;
+    }
+    for (size_t i = hash & table->mask;; i = (i + 1) & table->mask) {
+        tr__entry *entry = tr__load_seq(&table->slots[i]);
+        if (entry == NULL) {
+            return NULL;
+        }
+        if (entry->hash == hash && tr_term_equal(entry->key, key)) {
+            *slot = &table->slots[i];
+            return entry;
+        }
+    }
+}
+
+/* Lock held. A slot that a new entry can go to; the key is not in the table. */
+static tr__entry **table_free_slot(tr__table *table, uint64_t hash)
+{
+    size_t i = hash & table->mask;
+    while (table->slots[i] != NULL && table->slots[i] != &gone) {
+        i = (i + 1) & table->mask;
+    }
+    return &table->slots[i];
+}
+
+/* Lock held. Room for one more: when half the slots are used, a table of the right size for what lives takes
+ * its place. */
+static void shard_make_room(tr__shard *shard)
+{
+    tr__table *old = shard->table;
+    if (old != NULL && 2 * (shard->used + 1) <= old->mask + 1) {
+        return;
+    }
+    size_t slots = TABLE_SLOTS_MIN;
+    while (slots < 4 * ((size_t)shard->live + 1)) {
+        slots *= 2;
+    }
+    tr__table *table = table_create(slots);
+    for (size_t i = 0; old != NULL && i <= old->mask; i++) {
+        if (old->slots[i] != NULL && old->slots[i] != &gone) {
+            *table_free_slot(table, old->slots[i]->hash) = old->slots[i];
+        }
+    }
+    shard->used = shard->live;
+    tr__store_seq(&shard->table, table);
+    if (old != NULL) {
+        tr__grace_retire(&shard->grace, &old->head);
+    }
+}
+
+/* Lock of its shard held; it is out of table and list. */
+static void entry_retire(tr__shard *shard, tr__entry *entry)
+{
+    if (entry->head.marks[TR__ENTRY_FOREIGN]) {
+        (void)tr__sub_seq(&owners.foreign, 1u);
+    }
+    tr__grace_retire(&shard->grace, &entry->head);
+}
+
+static tr__entry *entry_create(tr_registry *registry, tr_term key, tr_term value, tr_pid pid)
+{
+    size_t key_bytes = tr_term_flat_bytes(key);
+    size_t bytes = sizeof(tr__entry) + key_bytes + tr_term_flat_bytes(value);
+    uint8_t mem_class;
+    tr__entry *entry = tr__mem_alloc(bytes, &mem_class);
+    TR_ASSERT(entry != NULL);
+    *entry = (tr__entry){
+        .head = {.bytes = (uint32_t)bytes, .mem_class = mem_class, .marks = {pid != tr_self(), false}},
+        .hash = tr_term_hash(key),
+        .pid = pid,
+        .registry = registry,
+    };
+    entry->key = tr_term_flatten(key, entry->memory);
+    entry->value = tr_term_flatten(value, (char *)entry->memory + key_bytes);
+    return entry;
+}
+
+/* Lock held. Takes what a slot holds out of this table. */
+static void shard_clear(tr__shard *shard, tr__entry **slot)
+{
+    tr__store_seq(slot, &gone);
+    tr__store_relaxed(&shard->live, shard->live - 1);
+}
+
+/* Lock held. The entry was taken out of this table. */
+static void shard_forget(tr__shard *shard, tr__entry *entry)
+{
+    if (list_remove(entry)) {
+        entry_retire(shard, entry);
+    }
+}
+
+/* Publishes the entry, or says why not. */
+static tr_err shard_add(tr__shard *shard, tr__entry *entry, tr_pid *owner)
+{
+    pthread_mutex_lock(&shard->lock);
+    shard_make_room(shard);
+    tr__entry **slot = NULL;
+    tr__entry *old = table_find(shard->table, entry->hash, entry->key, &slot);
+    bool taken = old != NULL && tr__proc_is_alive(old->pid);
+    tr_err err = taken ? TR_E_ALREADY_STARTED : list_add(entry);
+    if (taken) {
+        *owner = old->pid;
+    } else if (err == TR_OK && old != NULL) {
+        tr__store_seq(slot, entry);
+        shard_forget(shard, old);
+    } else if (err == TR_OK) {
+        slot = table_free_slot(shard->table, entry->hash);
+        shard->used += *slot == NULL;
+        tr__store_seq(slot, entry);
+        tr__store_relaxed(&shard->live, shard->live + 1);
+    }
+    pthread_mutex_unlock(&shard->lock);
+    return err;
+}
+
+tr_err tr__entry_add(tr_registry *registry, tr_term key, tr_term value, tr_pid pid, tr_pid *owner)
+{
+    tr_pid holder = TR_NO_PID;
+    tr__entry *entry = entry_create(registry, key, value, pid);
+    bool foreign = entry->head.marks[TR__ENTRY_FOREIGN];
+    if (foreign) {
+        (void)tr__add_seq(&owners.foreign, 1u); /* before "alive" is looked at: invariant 4 */
+    }
+    tr_err err = shard_add(shard_of(registry, entry->hash), entry, &holder);
+    if (err != TR_OK) {
+        if (foreign) {
+            (void)tr__sub_seq(&owners.foreign, 1u);
+        }
+        tr__mem_free(entry, entry->head.bytes, entry->head.mem_class);
+    }
+    if (err == TR_E_ALREADY_STARTED && owner != NULL) {
+        *owner = holder;
+    }
+    return err;
+}
+
+bool tr__entry_remove(tr_registry *registry, tr_term key, tr_pid only)
+{
+    uint64_t hash = tr_term_hash(key);
+    tr__shard *shard = shard_of(registry, hash);
+    pthread_mutex_lock(&shard->lock);
+    tr__entry **slot = NULL;
+    tr__entry *entry = table_find(shard->table, hash, key, &slot);
+    bool found = entry != NULL && (only == TR_NO_PID || entry->pid == only);
+    if (found) {
+        shard_clear(shard, slot);
+        shard_forget(shard, entry);
+    }
+    pthread_mutex_unlock(&shard->lock);
+    return found;
+}
+
+/* A term on the caller's scratch. */
+static tr_term copy_term(tr_term term)
+{
+    size_t bytes = tr_term_flat_bytes(term);
+    return bytes == 0 ? term : tr_term_flatten(term, tr_scratch_alloc(bytes));
+}
+
+static tr__found *found_create(const tr__entry *entry, tr__found *next)
+{
+    tr__found *found = tr_scratch_alloc(sizeof *found);
+    *found = (tr__found){next, copy_term(entry->key), copy_term(entry->value), entry->pid};
+    return found;
+}
+
+tr__found *tr__entries_of_shard(tr_registry *registry, unsigned shard)
+{
+    tr__found *found = NULL;
+    unsigned stripe = tr__grace_enter();
+    const tr__table *table = tr__load_seq(&registry->shards[shard].table);
+    for (size_t i = 0; table != NULL && i <= table->mask; i++) {
+        const tr__entry *entry = tr__load_seq(&table->slots[i]);
+        if (entry != NULL && entry != &gone && tr__proc_is_alive(entry->pid)) {
+            found = found_create(entry, found);
+        }
+    }
+    tr__grace_leave(stripe);
+    return found;
+}
+
+tr_pid tr__entry_lookup(tr_registry *registry, tr_term key, tr_term *value)
+{
+    uint64_t hash = tr_term_hash(key);
+    tr_pid pid = TR_NO_PID;
+    tr__entry **slot;
+    unsigned stripe = tr__grace_enter();
+    const tr__entry *entry = table_find(tr__load_seq(&shard_of(registry, hash)->table), hash, key, &slot);
+    if (entry != NULL && tr__proc_is_alive(entry->pid)) {
+        pid = entry->pid;
+        if (value != NULL) {
+            *value = copy_term(entry->value);
+        }
+    }
+    tr__grace_leave(stripe);
+    return pid;
+}
+
+void tr__entries_release(tr_pid pid, void **list)
+{
+    /* Most processes have no name and pay for two loads. Without foreign entries only the process itself puts
+     * any into its list; others may take some out meanwhile, and have left it alone when the list is seen
+     * empty. */
+    if (tr__load_seq(&owners.foreign) == 0 && tr__load_acquire(list) == NULL) {
+        return;
+    }
+    for (tr__entry *entry = list_take(pid, list), *next; entry != NULL; entry = next) {
+        next = next_of(entry);
+        tr__shard *shard = shard_of(entry->registry, entry->hash);
+        pthread_mutex_lock(&shard->lock);
+        tr__entry **slot = NULL;
+        if (table_find(shard->table, entry->hash, entry->key, &slot) == entry) {
+            shard_clear(shard, slot); /* else somebody who wanted the key was faster */
+        }
+        entry_retire(shard, entry);
+        pthread_mutex_unlock(&shard->lock);
+    }
+}
+
+/* ---- registries ---- */
+
+tr_registry *tr__registry_create(const char *name)
+{
+    size_t length = strlen(name);
+    tr_registry *registry = aligned_alloc(TR__CACHE_LINE, (sizeof(tr_registry) + length + TR__CACHE_LINE) &
+                                                              ~(size_t)(TR__CACHE_LINE - 1));
+    TR_ASSERT(registry != NULL);
+    memset(registry, 0, sizeof *registry);
+    memcpy(registry->name, name, length + 1);
+    for (unsigned i = 0; i < TR__SHARDS; i++) {
+        pthread_mutex_init(&registry->shards[i].lock, NULL);
+    }
+    return registry;
+}
+
+void tr__registry_destroy(tr_registry *registry)
+{
+    for (unsigned i = 0; i < TR__SHARDS; i++) {
+        tr__shard *shard = &registry->shards[i];
+        tr__grace_fini(&shard->grace);
+        for (size_t j = 0; shard->table != NULL && j <= shard->table->mask; j++) {
+            tr__entry *entry = shard->table->slots[j];
+            if (entry != NULL && entry != &gone) {
+                tr__mem_free(entry, entry->head.bytes, entry->head.mem_class);
+            }
+        }
+        free(shard->table);
+        pthread_mutex_destroy(&shard->lock);
+    }
+    free(registry);
+}

@@ -1,0 +1,302 @@
+#include "runtime/otp/gen_server.h"
+
+/* Which callback, with what, and what came of it. */
+typedef enum callback_kind { ON_INIT, ON_CALL, ON_CAST, ON_INFO, ON_CONTINUE } callback_kind;
+typedef struct turn {
+    tr__gen_server *server;
+    callback_kind kind;
+    const void *arg;   /* ON_INIT */
+    const tr_msg *msg; /* the others */
+    tr_next next;
+} turn;
+
+/* ---- ending ---- */
+
+typedef struct ending {
+    tr__gen_server *server;
+    tr_term reason;
+    tr_term state;
+} ending;
+
+static tr_term state_of(void *data)
+{
+    const tr__gen_server *server = data;
+    const tr_gen_server *module = server->module;
+    if (module->format_state != NULL) {
+        return module->format_state(server->state);
+    }
+    return tr_tuple(tr_atom(module->name), tr_int((int64_t)module->state_bytes));
+}
+
+static void run_format(void *ctx)
+{
+    ending *end = ctx;
+    end->state = state_of(end->server);
+}
+
+static void run_terminate(void *ctx)
+{
+    ending *end = ctx;
+    end->server->module->terminate(end->server->state, end->reason);
+}
+
+static void report_terminated(ending *end, const char *last_message)
+{
+    tr_term crash;
+    if (tr__catch(run_format, end, &crash)) {
+        end->state = tr_tuple(tr_atom("format_state_crashed"), crash);
+    }
+    tr__report(TR_REPORT_SERVER_TERMINATED, end->reason, last_message, end->state, TR_NO_PID,
+               TR_TERM_NONE_VALUE, 0);
+}
+
+/* terminate, report, the reply that is owed, the end; a crash in terminate replaces the reason and changes
+ * nothing else. */
+static TR_NORETURN void server_end(tr__gen_server *server, const tr_next *stop, const char *last_message)
+{
+    ending end = {.server = server, .reason = stop->reason};
+    if (server->module->terminate != NULL) {
+        (void)tr__catch(run_terminate, &end, &end.reason);
+    }
+    if (!tr_reason_is_clean(end.reason)) {
+        report_terminated(&end, last_message);
+    }
+    if (stop->reply != NULL) {
+        (void)tr__reply(stop->from, stop->reply);
+    }
+    tr__finish(end.reason);
+}
+
+static TR_NORETURN void server_crash(tr__gen_server *server, tr_term reason, const char *last_message)
+{
+    server_end(server, &TR_STOP(reason), last_message);
+}
+
+static tr_term bad_return(tr_term value)
+{
+    return tr_tuple(TR_ATOM(BAD_RETURN_VALUE), value);
+}
+
+/* ---- callbacks ---- */
+
+static void run_callback(void *ctx)
+{
+    turn *t = ctx;
+    const tr_gen_server *module = t->server->module;
+    void *state = t->server->state;
+    switch (t->kind) {
+    case ON_INIT:
+        t->next = module->init(state, t->arg);
+        break;
+    case ON_CALL:
+        t->next = module->handle_call(state, tr_msg_from(t->msg), t->msg);
+        break;
+    case ON_CAST:
+        t->next = module->handle_cast(state, t->msg);
+        break;
+    case ON_INFO:
+        t->next = module->handle_info(state, t->msg);
+        break;
+    case ON_CONTINUE:
+        t->next = module->handle_continue(state, t->msg);
+        break;
+    }
+}
+
+static bool has_callback(const tr_gen_server *module, callback_kind kind)
+{
+    switch (kind) {
+    case ON_INIT:
+        return module->init != NULL;
+    case ON_CALL:
+        return module->handle_call != NULL;
+    case ON_CAST:
+        return module->handle_cast != NULL;
+    case ON_INFO:
+        return module->handle_info != NULL;
+    case ON_CONTINUE:
+        return module->handle_continue != NULL;
+    }
+    return false;
+}
+
+static const char *name_of(const tr_msg *msg)
+{
+    return msg != NULL && msg->type != NULL ? msg->type->name : NULL;
+}
+
+/* Runs one callback other than init; does not return when it ends the server. */
+static tr_next callback(tr__gen_server *server, callback_kind kind, const tr_msg *msg)
+{
+    turn t = {.server = server, .kind = kind, .msg = msg};
+    tr_term reason;
+    if (!has_callback(server->module, kind)) {
+        if (kind != ON_INFO) {
+            server_crash(server, TR_ATOM(UNDEF), name_of(msg));
+        }
+        tr__report(TR_REPORT_MESSAGE_IGNORED, TR_TERM_NONE_VALUE, name_of(msg), TR_TERM_NONE_VALUE, TR_NO_PID,
+                   TR_TERM_NONE_VALUE, 0);
+        return TR_NOREPLY;
+    }
+    if (tr__catch(run_callback, &t, &reason)) {
+        server_crash(server, reason, name_of(msg));
+    }
+    switch (t.next.kind) {
+    case TR_NEXT_NOREPLY:
+        return t.next;
+    case TR_NEXT_STOP:
+        server_end(server, &t.next, name_of(msg));
+    case TR_NEXT_IGNORE:
+        server_crash(server, bad_return(TR_ATOM(IGNORE)), name_of(msg));
+    case TR_NEXT_BAD:
+        server_crash(server, bad_return(t.next.reason), name_of(msg));
+    }
+    server_crash(server, bad_return(tr_int((int64_t)t.next.kind)), name_of(msg));
+}
+
+/* Continues run one after the other before any message; then the idle time-out is set. */
+static void go_on(tr__gen_server *server, tr_next next)
+{
+    while (next.cont != NULL) {
+        tr_msg *msg = next.cont;
+        tr__boundary(msg);
+        next = callback(server, ON_CONTINUE, msg);
+    }
+    tr__idle_set(server, &next);
+}
+
+/* ---- the behaviour ---- */
+
+static const tr__sys_ops sys_ops;
+
+/* The argument is not needed after init: an idle server keeps nothing that it does not need. */
+static tr_next init(tr__gen_server *server)
+{
+    const void *arg = server->init_arg;
+    bool ours = server->sys.flag;
+    server->idle = NULL;
+    server->sys.flag = false;
+    turn t = {.server = server, .kind = ON_INIT, .arg = arg, .next = TR_INIT_OK};
+    tr_term reason;
+    if (has_callback(server->module, ON_INIT) && tr__catch(run_callback, &t, &reason)) {
+        tr__init_fail(TR__ACK_ERROR, reason, reason);
+    }
+    if (ours) {
+        tr_free((void *)(uintptr_t)arg);
+    }
+    return t.next;
+}
+
+static void server_start(void *data)
+{
+    tr__gen_server *server = data;
+    tr_next next = init(server);
+    tr_term reason = next.reason;
+    switch (next.kind) {
+    case TR_NEXT_NOREPLY:
+        tr__init_ack(TR_TERM_NONE_VALUE);
+        go_on(server, next);
+        return;
+    case TR_NEXT_IGNORE:
+        tr__init_fail(TR__ACK_IGNORE, TR_TERM_NONE_VALUE, TR_ATOM(NORMAL));
+    case TR_NEXT_STOP:
+        break;
+    case TR_NEXT_BAD:
+        reason = bad_return(reason);
+        break;
+    default:
+        reason = bad_return(tr_int((int64_t)next.kind));
+        break;
+    }
+    tr__init_fail(TR__ACK_ERROR, reason, reason);
+}
+
+static void deliver(tr__gen_server *server, callback_kind kind, const tr_msg *msg)
+{
+    tr__sys_in(&server->sys);
+    tr_next next = callback(server, kind, msg);
+    if (next.replied) {
+        tr__sys_out(&server->sys);
+    }
+    go_on(server, next);
+}
+
+static void deliver_timeout(tr__gen_server *server)
+{
+    deliver(server, ON_INFO, TR_MSG(tr_timeout_msg));
+}
+
+static bool is_parents_exit(const tr__gen_server *server, const tr_msg *msg)
+{
+    return server->sys.parent != TR_NO_PID && tr_msg_ref(msg).owner == server->sys.parent;
+}
+
+static void server_handle(void *data, tr_msg *msg)
+{
+    tr__gen_server *server = data;
+    bool timeout_due = false;
+    if (tr__idle_timer(server, msg, &timeout_due)) {
+        if (timeout_due) {
+            deliver_timeout(server);
+        }
+        return;
+    }
+    switch (tr_msg_kind_of(msg)) {
+    case TR_MSG_CALL:
+        deliver(server, ON_CALL, msg);
+        return;
+    case TR_MSG_CAST:
+        deliver(server, ON_CAST, msg);
+        return;
+    case TR_MSG_EXIT:
+        if (is_parents_exit(server, msg)) {
+            server_crash(server, ((const tr_exit_msg *)tr_msg_data(msg))->reason, name_of(msg));
+        }
+        deliver(server, ON_INFO, msg);
+        return;
+    case TR_MSG_SYSTEM:
+        (void)tr__sys_handle(&server->sys, msg, &sys_ops, server);
+        tr__idle_restart(server);
+        return;
+    case TR_MSG_ACK:
+        return;
+    case TR_MSG_INFO:
+    case TR_MSG_DOWN:
+    case TR_MSG_TIMER:
+    case TR_MSG_REPLY: /* of a request sent with tr_send_request */
+        deliver(server, ON_INFO, msg);
+        return;
+    }
+}
+
+static bool server_idle(void *data)
+{
+    tr__gen_server *server = data;
+    bool due = tr__idle_is_due_now(server);
+    if (due) {
+        deliver_timeout(server);
+    }
+    return due;
+}
+
+const tr__behaviour tr__gen_server_behaviour = {
+    .name = "gen_server",
+    .start = server_start,
+    .handle = server_handle,
+    .idle = server_idle,
+};
+
+/* ---- for sys ---- */
+
+static void *memory_of(void *data)
+{
+    tr__gen_server *server = data;
+    return server->state;
+}
+
+static void terminate_by_sys(void *data, tr_term reason)
+{
+    server_crash(data, reason, NULL);
+}
+
+static const tr__sys_ops sys_ops = {.state = state_of, .memory = memory_of, .terminate = terminate_by_sys};

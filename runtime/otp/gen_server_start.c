@@ -1,0 +1,65 @@
+#include <string.h>
+
+#include "runtime/otp/gen_server.h"
+
+static void fill(struct tr__proc *proc, void *data, void *ctx)
+{
+    const tr__gen_server_args *args = ctx;
+    tr__gen_server *server = data;
+    server->module = args->server;
+    server->sys.parent = args->linked ? tr_self() : TR_NO_PID;
+    server->init_arg = args->arg;
+    if (args->arg_bytes != 0) {
+        void *copy = tr__arena_alloc(proc, args->arg_bytes);
+        memcpy(copy, args->arg, args->arg_bytes);
+        server->init_arg = copy;
+        server->sys.flag = true;
+    }
+}
+
+void tr__gen_server_spawn(tr__spawn *spawn, tr__gen_server_args *args, const tr_start_opts *opts)
+{
+    const tr_gen_server *module = args->server;
+    *spawn = (tr__spawn){
+        .behaviour = &tr__gen_server_behaviour,
+        .data_bytes = sizeof(tr__gen_server) + module->state_bytes,
+        .fill = fill,
+        .fill_ctx = args,
+    };
+    if (opts != NULL) {
+        spawn->start = *opts;
+        spawn->opts = opts->spawn;
+    }
+    spawn->opts.trap_exit = spawn->opts.trap_exit || module->trap_exit;
+    if (spawn->opts.label == NULL) {
+        spawn->opts.label = module->name;
+    }
+}
+
+static tr_err start(tr__gen_server_args args, const tr_start_opts *opts, int how, tr_started *started)
+{
+    tr__spawn spawn;
+    tr_started unused;
+    args.linked = how == 1;
+    tr__gen_server_spawn(&spawn, &args, opts);
+    int64_t timeout_ms = opts == NULL || opts->timeout_ms == 0 ? TR_INFINITY : opts->timeout_ms;
+    return tr__start(&spawn, how, timeout_ms, started != NULL ? started : &unused, NULL);
+}
+
+tr_err tr_gen_server_start(const tr_gen_server *server, const void *arg, size_t arg_bytes,
+                           const tr_start_opts *opts, tr_started *started)
+{
+    return start((tr__gen_server_args){server, arg, arg_bytes, false}, opts, 0, started);
+}
+
+tr_err tr_gen_server_start_link(const tr_gen_server *server, const void *arg, size_t arg_bytes,
+                                const tr_start_opts *opts, tr_started *started)
+{
+    return start((tr__gen_server_args){server, arg, arg_bytes, false}, opts, 1, started);
+}
+
+tr_err tr_gen_server_start_monitor(const tr_gen_server *server, const void *arg, size_t arg_bytes,
+                                   const tr_start_opts *opts, tr_started *started)
+{
+    return start((tr__gen_server_args){server, arg, arg_bytes, false}, opts, 2, started);
+}

@@ -1,0 +1,158 @@
+#define _GNU_SOURCE
+#include "runtime/sys/stack.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <troupe/base.h>
+
+#include "runtime/sys/switch.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define TR__ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define TR__ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define TR__TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define TR__TSAN 1
+#endif
+#endif
+
+#ifdef TR__ASAN
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+#ifdef TR__TSAN
+#include <sanitizer/tsan_interface.h>
+#endif
+#if defined(__has_include)
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#define TR__VALGRIND 1
+#endif
+#endif
+
+#define GUARD_BYTES ((size_t)64 * 1024)
+
+tr__stack *tr__stack_create(size_t bytes, void (*entry)(void))
+{
+    char *map =
+        mmap(NULL, bytes + GUARD_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (map == MAP_FAILED) {
+        return NULL;
+    }
+    tr__stack *stack = calloc(1, sizeof(*stack));
+    if (stack == NULL || mprotect(map + GUARD_BYTES, bytes, PROT_READ | PROT_WRITE) != 0) {
+        free(stack);
+        munmap(map, bytes + GUARD_BYTES);
+        return NULL;
+    }
+    stack->base = map + GUARD_BYTES;
+    stack->bytes = bytes;
+    stack->entry = entry;
+#ifdef TR__VALGRIND
+    stack->valgrind_id = VALGRIND_STACK_REGISTER(stack->base, stack->base + bytes);
+#endif
+#ifdef TR__TSAN
+    stack->tsan_fiber = __tsan_create_fiber(0);
+#endif
+    stack->sp = tr__switch_prepare(stack->base + bytes, entry);
+    return stack;
+}
+
+void tr__stack_destroy(tr__stack *stack)
+{
+#ifdef TR__TSAN
+    __tsan_destroy_fiber(stack->tsan_fiber);
+#endif
+#ifdef TR__VALGRIND
+    VALGRIND_STACK_DEREGISTER(stack->valgrind_id);
+#endif
+#ifdef TR__ASAN
+    ASAN_UNPOISON_MEMORY_REGION(stack->base, stack->bytes);
+#endif
+    munmap(stack->base - GUARD_BYTES, stack->bytes + GUARD_BYTES);
+    free(stack);
+}
+
+void tr__stack_reset(tr__stack *stack)
+{
+#ifdef TR__ASAN
+    ASAN_UNPOISON_MEMORY_REGION(stack->base, stack->bytes);
+    stack->asan_fake = NULL;
+#endif
+#ifdef TR__TSAN
+    /* Its shadow call stack still holds the dropped frames. */
+    __tsan_destroy_fiber(stack->tsan_fiber);
+    stack->tsan_fiber = __tsan_create_fiber(0);
+#endif
+    stack->sp = tr__switch_prepare(stack->base + stack->bytes, stack->entry);
+}
+
+void tr__home_init(tr__home *home)
+{
+    *home = (tr__home){0};
+#ifdef TR__ASAN
+    pthread_attr_t attr;
+    void *base;
+    TR_ASSERT(pthread_getattr_np(pthread_self(), &attr) == 0);
+    TR_ASSERT(pthread_attr_getstack(&attr, &base, &home->asan_bytes) == 0);
+    home->asan_base = base;
+    pthread_attr_destroy(&attr);
+#endif
+#ifdef TR__TSAN
+    home->tsan_fiber = __tsan_get_current_fiber();
+#endif
+}
+
+void tr__stack_enter(tr__home *home, tr__stack *stack)
+{
+#ifdef TR__ASAN
+    __sanitizer_start_switch_fiber(&home->asan_fake, stack->base, stack->bytes);
+#endif
+#ifdef TR__TSAN
+    __tsan_switch_to_fiber(stack->tsan_fiber, 0);
+#endif
+    tr__switch(&home->sp, stack->sp);
+#ifdef TR__ASAN
+    __sanitizer_finish_switch_fiber(home->asan_fake, NULL, NULL);
+#endif
+}
+
+void tr__stack_leave(tr__home *home, tr__stack *stack)
+{
+#ifdef TR__ASAN
+    __sanitizer_start_switch_fiber(&stack->asan_fake, home->asan_base, home->asan_bytes);
+#endif
+#ifdef TR__TSAN
+    __tsan_switch_to_fiber(home->tsan_fiber, 0);
+#endif
+    tr__switch(&stack->sp, home->sp);
+    tr__stack_entered(home, stack);
+}
+
+void tr__stack_abandon(tr__home *home, tr__stack *stack)
+{
+#ifdef TR__ASAN
+    __sanitizer_start_switch_fiber(NULL, home->asan_base, home->asan_bytes);
+#endif
+#ifdef TR__TSAN
+    __tsan_switch_to_fiber(home->tsan_fiber, 0);
+#endif
+    tr__switch(&stack->sp, home->sp);
+    __builtin_unreachable();
+}
+
+void tr__stack_entered(tr__home *home, tr__stack *stack)
+{
+    (void)home;
+    (void)stack;
+#ifdef TR__ASAN
+    __sanitizer_finish_switch_fiber(stack->asan_fake, NULL, NULL);
+#endif
+}

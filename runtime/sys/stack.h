@@ -1,0 +1,53 @@
+/* stack.h: C stacks for processes: 64 KiB above a 64 KiB guard, pooled by their core.
+ *
+ * Invariants
+ *  1. A stack belongs to one core (its thread) from tr__stack_create to tr__stack_destroy.
+ *  2. tr__stack_enter (from the scheduler's own stack) and tr__stack_leave (from a process's stack) are the
+ *     only ways
+ *     across; they tell AddressSanitizer, ThreadSanitizer and valgrind.
+ *  3. tr__stack_reset drops whatever frames are on a stack that is not running; it is then as new.
+ * The guard is wide because library frames compiled without stack-clash protection can step over one page.
+ * Limits: two mappings a stack, so vm.max_map_count (65530) bounds them; the node refuses earlier
+ * (stack_max).
+ */
+#ifndef TROUPE_SYS_STACK_H
+#define TROUPE_SYS_STACK_H
+
+#include <stddef.h>
+
+typedef struct tr__stack {
+    void *sp;               /* where it stands while it is not running */
+    struct tr__stack *next; /* in its core's cache */
+    char *base;             /* lowest usable byte; the guard is below */
+    size_t bytes;
+    void (*entry)(void);
+    void *asan_fake;
+    void *tsan_fiber;
+    unsigned valgrind_id;
+} tr__stack;
+
+/* The scheduler's side: the thread's own stack. */
+typedef struct tr__home {
+    void *sp;
+    void *asan_fake;
+    const void *asan_base;
+    size_t asan_bytes;
+    void *tsan_fiber;
+} tr__home;
+
+/** NULL when memory or mappings are exhausted. */
+tr__stack *tr__stack_create(size_t bytes, void (*entry)(void));
+void tr__stack_destroy(tr__stack *stack);
+void tr__stack_reset(tr__stack *stack);
+
+void tr__home_init(tr__home *home);
+/** From the scheduler: run on stack until it leaves. */
+void tr__stack_enter(tr__home *home, tr__stack *stack);
+/** From the stack: back to the scheduler; returns when entered again. */
+void tr__stack_leave(tr__home *home, tr__stack *stack);
+/** The same for the last time before a reset: its frames will never run again. */
+void tr__stack_abandon(tr__home *home, tr__stack *stack) __attribute__((noreturn));
+/** First thing in entry. */
+void tr__stack_entered(tr__home *home, tr__stack *stack);
+
+#endif

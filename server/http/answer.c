@@ -1,0 +1,380 @@
+/* Answers: what handlers say, and how it reaches libmicrohttpd. */
+#include "server/http/core.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#define BODY_FIRST_BYTES 512
+#define BODY_BYTES_MAX   ((size_t)64 << 20)
+
+void answer_init(struct answer *answer)
+{
+    answer->ready = false;
+    answer->status = 0;
+    answer->content_type = NULL;
+    answer->body = NULL;
+    answer->body_bytes = 0;
+    answer->header_count = 0;
+    answer->header_used = 0;
+    answer->out_open = false;
+    answer->code = PROBLEM_NONE;
+}
+
+void answer_fini(struct answer *answer)
+{
+    if (answer->out_open) {
+        json_out_fini(&answer->out);
+    }
+    free(answer->body);
+    answer->body = NULL;
+}
+
+void answer_reset(struct answer *answer)
+{
+    answer_fini(answer);
+    answer_init(answer);
+}
+
+/* The caller is the process the request was handed to. It must not look at `own`, which is the core's. */
+static bool is_job(const struct http_request *request)
+{
+    tr_pid self = request->handed ? tr_self() : TR_NO_PID;
+    return self != TR_NO_PID && self == __atomic_load_n(&request->job_pid, __ATOMIC_RELAXED);
+}
+
+struct answer *answer_of(struct http_request *request)
+{
+    return !request->handed || is_job(request) ? &request->answer : request->own;
+}
+
+/* ---- header fields ---- */
+
+static bool is_field_value(struct text value)
+{
+    for (size_t i = 0; i < value.count; i++) {
+        unsigned char byte = (unsigned char)value.bytes[i];
+        if ((byte < 0x20 && byte != '\t') || byte == 0x7f) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void http_answer_header(struct http_request *request, const char *name, struct text value)
+{
+    struct answer *answer = answer_of(request);
+    if (answer->ready) {
+        return;
+    }
+    char *copy = answer->header_bytes + answer->header_used;
+    size_t room = ANSWER_HEADER_BYTES - answer->header_used;
+    if (value.count >= room) {
+        bool arena_is_mine = answer == &request->answer;
+        copy = arena_is_mine ? json_arena_take(http_request_arena(request), value.count + 1) : NULL;
+    } else {
+        answer->header_used += value.count + 1;
+    }
+    if (copy == NULL || answer->header_count == ANSWER_HEADERS_MAX || !is_field_value(value)) {
+        http_answer_problem(request, PROBLEM_INTERNAL_ERROR, NULL);
+        return;
+    }
+    memcpy(copy, value.bytes, value.count);
+    copy[value.count] = '\0';
+    answer->headers[answer->header_count].name = name;
+    answer->headers[answer->header_count].value = copy;
+    answer->header_count++;
+}
+
+void http_answer_headerf(struct http_request *request, const char *name, const char *format, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    int count = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    size_t bytes = count < 0 ? 0 : (size_t)count < sizeof(text) ? (size_t)count : sizeof(text) - 1;
+    http_answer_header(request, name, (struct text){.bytes = text, .count = bytes});
+}
+
+/* ---- bodies ---- */
+
+struct json_out *http_answer_out(struct http_request *request)
+{
+    struct answer *answer = answer_of(request);
+    if (!answer->out_open) {
+        json_out_init_growing(&answer->out, BODY_FIRST_BYTES, BODY_BYTES_MAX);
+        answer->out_open = true;
+    }
+    return &answer->out;
+}
+
+/* Every answer goes through here, once. */
+static void complete(struct http_request *request, unsigned status, const char *content_type, char *body,
+                     size_t bytes)
+{
+    struct answer *answer = answer_of(request);
+    if (answer->ready) {
+        free(body);
+        return;
+    }
+    answer->status = status;
+    answer->content_type = content_type;
+    answer->body = body;
+    answer->body_bytes = bytes;
+    answer->ready = true;
+    if (!is_job(request)) {
+        exchange_answered(request);
+    }
+}
+
+static void complete_json(struct http_request *request, unsigned status, const char *content_type)
+{
+    struct answer *answer = answer_of(request);
+    size_t bytes = 0;
+    char *body = json_out_take(http_answer_out(request), &bytes);
+    answer->out_open = false;
+    if (body == NULL) {
+        json_out_fini(&answer->out);
+        static const char sorry[] =
+            "{\"type\":\"urn:troupe:problem:internal-error\",\"title\":\"Internal error\","
+            "\"status\":500,\"detail\":\"The answer could not be written.\",\"code\":\"internal-error\"}";
+        answer->code = PROBLEM_INTERNAL_ERROR;
+        complete(request, 500, PROBLEM_MEDIA_TYPE, strdup(sorry), sizeof(sorry) - 1);
+        return;
+    }
+    complete(request, status, content_type, body, bytes);
+}
+
+void http_answer_json(struct http_request *request, unsigned status)
+{
+    complete_json(request, status, "application/json");
+}
+
+void http_answer_take(struct http_request *request, unsigned status, const char *content_type, char *bytes,
+                      size_t count)
+{
+    complete(request, status, content_type, bytes, count);
+}
+
+void http_answer_bytes(struct http_request *request, unsigned status, const char *content_type,
+                       struct text bytes)
+{
+    char *copy = malloc(bytes.count + 1);
+    if (copy == NULL) {
+        http_answer_problem(request, PROBLEM_OVERLOADED, "out of memory");
+        return;
+    }
+    memcpy(copy, bytes.bytes, bytes.count);
+    complete(request, status, content_type, copy, bytes.count);
+}
+
+void http_answer_empty(struct http_request *request, unsigned status)
+{
+    complete(request, status, NULL, NULL, 0);
+}
+
+/* ---- problems ---- */
+
+static bool is_silent(const struct http_request *request)
+{
+    const struct route *route = request->match.route;
+    return route != NULL && (route->flags & ROUTE_NO_PROBLEM) != 0;
+}
+
+static struct json_out *problem_open(struct http_request *request, enum problem_code code, struct text detail,
+                                     const struct json_errors *errors)
+{
+    struct answer *answer = answer_of(request);
+    if (answer->out_open) { /* what was written before the error was found */
+        json_out_fini(&answer->out);
+        answer->out_open = false;
+    }
+    struct json_out *out = http_answer_out(request);
+    if (!answer->ready) {
+        answer->code = code;
+    }
+    struct problem problem = {
+        .code = code, .detail = detail, .request_id = request_id_text(&request->id), .errors = errors};
+    problem_begin(out, &problem);
+    return out;
+}
+
+static bool has_header(const struct answer *answer, const char *name)
+{
+    for (size_t i = 0; i < answer->header_count; i++) {
+        if (strcmp(answer->headers[i].name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct json_out *http_problem_begin(struct http_request *request, enum problem_code code, const char *detail)
+{
+    return problem_open(request, code, text_of(detail), NULL);
+}
+
+void http_problem_end(struct http_request *request)
+{
+    struct answer *answer = answer_of(request);
+    unsigned status = problem_status(answer->code);
+    if (status == 503 && !answer->ready && answer->header_count < ANSWER_HEADERS_MAX &&
+        !has_header(answer, "Retry-After")) {
+        http_answer_header(request, "Retry-After", TEXT("1"));
+    }
+    if (is_silent(request)) {
+        json_out_fini(&answer->out);
+        answer->out_open = false;
+        http_answer_empty(request, status);
+        return;
+    }
+    problem_end(&answer->out);
+    complete_json(request, status, PROBLEM_MEDIA_TYPE);
+}
+
+void http_answer_problem(struct http_request *request, enum problem_code code, const char *detail, ...)
+{
+    if (answer_of(request)->ready) {
+        return;
+    }
+    char text[512];
+    struct text shown = {0};
+    if (detail != NULL) {
+        va_list args;
+        va_start(args, detail);
+        int count = vsnprintf(text, sizeof(text), detail, args);
+        va_end(args);
+        shown.bytes = text;
+        shown.count = count < 0 ? 0 : (size_t)count < sizeof(text) ? (size_t)count : sizeof(text) - 1;
+    }
+    problem_open(request, code, shown, NULL);
+    http_problem_end(request);
+}
+
+void http_answer_errors(struct http_request *request, const struct json_errors *errors)
+{
+    if (!answer_of(request)->ready) {
+        problem_open(request, PROBLEM_INVALID_REQUEST, TEXT("the request has members that do not fit"),
+                     errors);
+        http_problem_end(request);
+    }
+}
+
+void http_answer_call_failed(struct http_request *request, tr_err err)
+{
+    if (err == TR_E_TIMEOUT) {
+        http_answer_problem(request, PROBLEM_TIMEOUT, "the service did not answer in time");
+        return;
+    }
+    if (err == TR_E_FULL) {
+        http_answer_problem(request, PROBLEM_OVERLOADED, "too many requests are waiting for this service");
+    } else {
+        http_answer_problem(request, PROBLEM_UNAVAILABLE, "the service is being restarted");
+    }
+}
+
+/* ---- refusals decided before the handler ---- */
+
+void answer_refusal(struct http_request *request)
+{
+    if (request->refusal_allow != 0) {
+        char allow[HTTP_ALLOW_BYTES];
+        size_t count = http_allow_text(request->refusal_allow, allow);
+        http_answer_header(request, "Allow", (struct text){.bytes = allow, .count = count});
+    }
+    if (request->options) {
+        http_answer_empty(request, 204);
+        return;
+    }
+    if (request->refusal == PROBLEM_UNAUTHORIZED) {
+        http_answer_header(request, "WWW-Authenticate", TEXT("Bearer realm=\"troupe\""));
+    }
+    http_answer_problem(request, request->refusal, request->refusal_detail == NULL ? NULL : "%s",
+                        request->refusal_detail);
+}
+
+/* ---- to libmicrohttpd ---- */
+
+static struct MHD_Response *response_of(struct answer *answer)
+{
+    if (answer->body == NULL) {
+        return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    }
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer_with_free_callback(answer->body_bytes, answer->body, free);
+    if (response != NULL) {
+        answer->body = NULL;
+    }
+    return response;
+}
+
+static void trace_header(struct http_request *request, struct MHD_Response *response)
+{
+    if (request->trace.continued) {
+        char text[TRACEPARENT_BYTES + 1];
+        trace_context_write(&request->trace, text);
+        text[TRACEPARENT_BYTES] = '\0';
+        MHD_add_response_header(response, "traceparent", text);
+    }
+}
+
+bool answer_send_early(struct http_request *request)
+{
+    char head[512];
+    struct answer *answer = answer_of(request);
+    time_t now = time(NULL);
+    struct tm utc;
+    char date[64] = "";
+    (void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &utc));
+    int count = snprintf(
+        head, sizeof(head),
+        "HTTP/1.1 %u %s\r\nDate: %s\r\nConnection: close\r\nContent-Length: %zu\r\nX-Request-Id: %.*s\r\n"
+        "X-Content-Type-Options: nosniff\r\n%s%s%s\r\n",
+        answer->status, problem_title(answer->code), date, answer->body_bytes, (int)request->id.count,
+        request->id.bytes, answer->content_type == NULL ? "" : "Content-Type: ",
+        answer->content_type == NULL ? "" : answer->content_type, answer->content_type == NULL ? "" : "\r\n");
+    struct iovec parts[2] = {{head, (size_t)count}, {answer->body, answer->body_bytes}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    ssize_t sent = sendmsg(request->peer->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return sent == count + (ssize_t)answer->body_bytes && shutdown(request->peer->fd, SHUT_WR) == 0;
+}
+
+static bool must_close(const struct http_request *request)
+{
+    const struct listener *listener = request->core->listener;
+    int64_t most = listener->settings->max_keepalive_requests;
+    return __atomic_load_n(&listener->draining, __ATOMIC_RELAXED) != 0 ||
+           (most != 0 && request->peer != NULL && request->peer->requests >= (uint64_t)most);
+}
+
+enum MHD_Result answer_queue(struct http_request *request)
+{
+    struct answer *answer = request->own != NULL ? request->own : &request->answer;
+    unsigned status = answer->status;
+    struct MHD_Response *response = response_of(answer);
+    if (response == NULL) {
+        return MHD_NO;
+    }
+    if (answer->content_type != NULL) {
+        MHD_add_response_header(response, "Content-Type", answer->content_type);
+    }
+    char id[REQUEST_ID_BYTES_MAX + 1];
+    memcpy(id, request->id.bytes, request->id.count);
+    id[request->id.count] = '\0';
+    MHD_add_response_header(response, "X-Request-Id", id);
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    for (size_t i = 0; i < answer->header_count; i++) {
+        MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
+    }
+    trace_header(request, response);
+    if (must_close(request)) {
+        MHD_add_response_header(response, "Connection", "close");
+    }
+    enum MHD_Result result = MHD_queue_response(request->connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}

@@ -1,0 +1,153 @@
+/* core: one core's part of the listener: its daemon, connections, requests by number, deadlines. Internal to
+ * server/http.
+ *
+ * Invariants
+ *   1. Everything here belongs to the core's thread, except the counters marked atomic.
+ *   2. `waiting` counts requests whose handler has run and that libmicrohttpd will ask for again at its next
+ *      run: while it is not 0, the
+ *      daemon is run again in this turn.
+ *   3. A connection has one deadline at a time: for its first request, its headers, its body, its answer to
+ *      be read, or its
+ *      next request. While it waits for an answer it has none, its request has. libmicrohttpd's own time-outs
+ *      are off.
+ *   4. `listener.connections` counts from before the accept to the end; over max_connections nobody accepts.
+ *      A core that
+ *      stopped accepting for that (or for want of descriptors) is `deaf`; whoever frees a place wakes all
+ *      deaf cores, and
+ *      their ticks look again, in case that was not what they were short of.
+ *   5. A request asked for in the name of a port that died is answered 503 when the next port opens.
+ */
+#ifndef TROUPE_SERVER_HTTP_CORE_H
+#define TROUPE_SERVER_HTTP_CORE_H
+
+#include "server/http/exchange.h"
+#include "server/http/listener.h"
+#include "server/http/peer.h"
+#include "server/metrics.h"
+
+#include <pthread.h>
+
+#define LISTENERS_MAX 16
+
+struct request_slot {
+    struct http_request *request;
+    uint32_t generation;
+    uint32_t next_free;
+};
+
+struct connection {
+    struct connection *next, *prev;
+    struct http_core *core;
+    struct MHD_Connection *mhd;
+    int fd;
+    int64_t started_ms;
+    int64_t deadline_ms; /* INT64_MAX: none */
+    uint64_t requests;
+    struct peer_address from; /* as limited by max_connections_per_ip */
+    bool loopback;            /* came in on a loopback or unix listener */
+    bool is_unix;
+    bool fresh;      /* no request line was read yet */
+    bool unseen_end; /* the peer's end may have come with its last bytes: look once */
+    bool cut;
+};
+
+struct ear {
+    uv_poll_t poll;
+    struct http_core *core;
+    int fd;
+    bool loopback, is_unix, open;
+    bool live;      /* poll is a handle of the loop */
+    unsigned dealt; /* unix: connections so far */
+};
+
+struct http_core {
+    struct listener *listener;
+    int index;
+    uv_loop_t *loop;
+    struct MHD_Daemon *daemon;
+    uv_poll_t poll;
+    uv_timer_t tick;
+    bool ready;                  /* libmicrohttpd has something to do */
+    unsigned tick_ms;            /* what the tick is set to; 0: off */
+    bool up;                     /* loop objects exist */
+    bool stopping;               /* the node stops: nobody is left to ask */
+    int64_t now_ms;              /* at the beginning of the daemon's last run */
+    int64_t connections_due_ms;  /* not to look at their deadlines before */
+    int64_t connections_next_ms; /* the earliest deadline, as of the last look */
+    bool touched;                /* deadlines were set since */
+    struct ear ears[LISTENERS_MAX];
+    size_t ear_count;
+    tr_pid port;        /* whom calls are sent from; TR_NO_PID before the first one opened */
+    uint32_t accepting; /* atomic */
+    uint32_t deaf;      /* atomic: ears are shut until a place is free */
+    struct connection *connections;
+    struct connection accepted; /* facts about the connection being added, for the notify callback */
+    struct http_request *free_requests;
+    unsigned free_count;
+    struct request_slot *slots;
+    uint32_t slot_count, slot_free;
+    struct http_request *pending;
+    struct http_request *resume;
+    unsigned waiting;
+    unsigned suspended;
+    unsigned unsent; /* answers that libmicrohttpd has and the client may not have yet */
+    struct request_id_source ids;
+};
+
+struct http_metrics {
+    metric_counter requests[6]; /* by first digit of the status */
+    metric_histogram duration;
+    metric_counter connections, refused_connections, cut_connections, timeouts, overloaded, bytes_in;
+};
+
+struct listener {
+    const struct settings *settings;
+    const struct router *router;
+    struct http_core *cores;
+    int core_count;
+    bool open_access;    /* no tokens configured */
+    bool host_checked;   /* foreign Hosts are refused on loopback */
+    uint32_t draining;   /* atomic */
+    uint32_t closing;    /* atomic */
+    int64_t connections; /* atomic: all cores */
+    int64_t inflight;    /* atomic: all cores */
+    int opened;          /* atomic: cores that accept */
+    void (*on_open)(void *ctx);
+    void *on_open_ctx;
+    struct peer_limit *per_ip; /* NULL: no limit */
+    struct http_metrics metrics;
+};
+
+void listener_core_opened(struct listener *listener);
+
+/** Runs the daemon once. */
+void http_core_run(struct http_core *core);
+/** For an answer to be read; timeout_ms below 0: none, there is no answer yet. */
+void connection_deadline(struct connection *connection, int64_t timeout_ms);
+/** For the next bytes of the client. */
+void connection_listens(struct connection *connection, int64_t timeout_ms);
+void connection_notify(void *cls, struct MHD_Connection *mhd, void **socket_context,
+                       enum MHD_ConnectionNotificationCode code);
+void connections_tick(struct http_core *core, int64_t now_ms);
+void tick_wanted(struct http_core *core);
+/** Expires requests whose deadline has passed. */
+void pending_tick(struct http_core *core, int64_t now_ms);
+/** Answers 503 to those that wait for a process they asked through a port that is gone. */
+void pending_port_died(struct http_core *core);
+/** Answers 503 to all: the node stops. */
+void pending_stop(struct http_core *core);
+/** Begins, or goes on, to accept, unless the listener closes. */
+void ears_open(struct http_core *core);
+void ears_close(struct http_core *core);
+/** A place of max_connections is free again: wakes the cores that are deaf. Context: a core's thread. */
+void connection_uncount(struct listener *listener);
+/** Access log and metrics of a finished request. */
+void request_log(struct http_request *request, bool completed);
+
+/* Hooks (tr_core_hooks). */
+tr_err http_core_start(int index, uv_loop_t *loop, void *ctx);
+bool http_core_before(int index, void *ctx);
+bool http_core_after(int index, void *ctx);
+void http_core_stop(int index, uv_loop_t *loop, void *ctx);
+
+#endif

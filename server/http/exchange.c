@@ -1,0 +1,522 @@
+/* The way of one request through libmicrohttpd's calls. The states are drawn in exchange.h. */
+#include "server/http/exchange.h"
+
+#include <stdlib.h>
+
+#include "server/http/core.h"
+#include "server/log.h"
+
+#define REFUSED_BODY_MAX \
+    ((size_t)65536) /* a refused request's body is read to keep the connection, up to this */
+#define LINGER_MS         2000
+#define FREE_REQUESTS_MAX 64
+
+static struct listener *listener_of(const struct http_request *request)
+{
+    return request->core->listener;
+}
+
+/* ---- life ---- */
+
+static void request_init(struct http_request *request, struct http_core *core,
+                         struct MHD_Connection *connection)
+{
+    request->core = core;
+    request->connection = connection;
+    request->peer = NULL;
+    request->references = 1;
+    request->state = EXCHANGE_HEAD;
+    request->match.route = NULL;
+    request->match.method = HTTP_METHOD_UNKNOWN;
+    request->match.param_count = 0;
+    request->id.count = 0;
+    request->trace.continued = false;
+    request->principal = HTTP_NOBODY;
+    request->refusal = PROBLEM_NONE;
+    request->refusal_detail = NULL;
+    request->refusal_allow = 0;
+    request->options = false;
+    request->body = NULL;
+    request->body_bytes = request->body_room = request->body_dropped = 0;
+    request->json = NULL;
+    request->target_buffer = NULL;
+    request->arena_open = false;
+    request->started_ns = (int64_t)tr_now_ns();
+    request->deadline_ms = request->started_ns / 1000000 + core->listener->settings->request_timeout_ms;
+    request->pending = request->resuming = request->handed = request->counted = false;
+    request->own = NULL;
+    __atomic_store_n(&request->job_pid, TR_NO_PID, __ATOMIC_RELAXED);
+    request->slot = 0;
+    request->reply = NULL;
+    request->on_timeout = NULL;
+    request->job = NULL;
+    request->handler_state = NULL;
+    answer_init(&request->answer);
+}
+
+/* libmicrohttpd cuts the query apart in place once the URI callback returns: the target is copied and split
+ * in there. */
+static bool parse_target(struct http_request *request)
+{
+    struct text raw = {.bytes = request->guard.uri, .count = request->guard.uri_bytes};
+    size_t bytes = HTTP_TARGET_BUFFER(raw.count);
+    request->target_buffer = bytes <= TARGET_INLINE_BYTES ? request->target_inline : malloc(bytes);
+    return request->target_buffer != NULL && http_target_parse(&request->target, raw, request->target_buffer);
+}
+
+/* The request line is here: the rest of the head has its time from now on. */
+static void note_peer(struct http_request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    request->peer = info == NULL ? NULL : info->socket_context;
+    if (request->peer != NULL) {
+        request->peer->requests++;
+        request->peer->fresh = false;
+        connection_listens(request->peer, listener_of(request)->settings->header_timeout_ms);
+    }
+}
+
+struct http_request *exchange_new(struct http_core *core, struct MHD_Connection *connection, const char *uri)
+{
+    struct http_request *request = core->free_requests;
+    if (request != NULL) {
+        core->free_requests = request->next_free;
+        core->free_count--;
+    } else {
+        request = malloc(sizeof(*request));
+        if (request == NULL) {
+            return NULL;
+        }
+    }
+    request_init(request, core, connection);
+    note_peer(request);
+    guard_on_uri(&request->guard, uri, strlen(uri));
+    request->target_valid = parse_target(request);
+    return request;
+}
+
+void exchange_drop(struct http_request *request)
+{
+    /* acq_rel: the other side's last writes come before the memory is used again */
+    if (__atomic_sub_fetch(&request->references, 1, __ATOMIC_ACQ_REL) != 0) {
+        return;
+    }
+    answer_fini(&request->answer);
+    if (request->own != NULL) {
+        answer_fini(request->own);
+        free(request->own);
+    }
+    free(request->body);
+    if (request->target_buffer != request->target_inline) {
+        free(request->target_buffer);
+    }
+    if (request->arena_open) {
+        json_arena_fini(&request->arena);
+    }
+    struct http_core *core = request->core;
+    if (tr_node_core() == core->index && core->free_count < FREE_REQUESTS_MAX) {
+        request->next_free = core->free_requests;
+        core->free_requests = request;
+        core->free_count++;
+    } else {
+        free(request);
+    }
+}
+
+static void uncount_state(struct http_request *request)
+{
+    struct http_core *core = request->core;
+    if (request->state == EXCHANGE_WAITING) {
+        core->waiting--;
+    } else if (request->state == EXCHANGE_SUSPENDED) {
+        core->suspended--;
+    } else if (request->state == EXCHANGE_QUEUED) {
+        core->unsent--;
+    }
+}
+
+/* From here on libmicrohttpd has it: it sends the answer, or closes the connection if it cannot be queued. */
+static enum MHD_Result queue(struct http_request *request)
+{
+    uncount_state(request);
+    request->state = EXCHANGE_QUEUED;
+    request->core->unsent++;
+    return answer_queue(request);
+}
+
+void exchange_end(struct http_request *request)
+{
+    uncount_state(request);
+    pending_remove(request);
+    request_give_slot(request);
+    if (request->counted) {
+        __atomic_sub_fetch(&listener_of(request)->inflight, 1, __ATOMIC_RELAXED);
+    }
+    request->connection = NULL;
+    request->peer = NULL;
+    exchange_drop(request);
+}
+
+/* ---- the head ---- */
+
+static void refuse(struct http_request *request, enum problem_code code, const char *detail)
+{
+    if (request->refusal == PROBLEM_NONE && code != PROBLEM_NONE) {
+        request->refusal = code;
+        request->refusal_detail = detail;
+    }
+}
+
+/* What is wrong with a target that the router calls bad: its path, its query, or (`GET *`) its form. */
+static const char *bad_target_text(const struct http_target *target)
+{
+    enum http_path_fault fault =
+        target->path_fault != HTTP_PATH_NONE ? target->path_fault : target->query_fault;
+    return http_path_fault_text(fault != HTTP_PATH_NONE ? fault : HTTP_PATH_FORM);
+}
+
+static void route(struct http_request *request, const char *method)
+{
+    switch (router_find(listener_of(request)->router, text_of(method), &request->target, &request->match)) {
+    case ROUTE_FOUND:
+        return;
+    case ROUTE_NOT_FOUND:
+        refuse(request, PROBLEM_NOT_FOUND, "there is nothing at this path");
+        break;
+    case ROUTE_BAD_PATH:
+        refuse(request, PROBLEM_INVALID_PATH, bad_target_text(&request->target));
+        break;
+    case ROUTE_METHOD_NOT_ALLOWED:
+        refuse(request, PROBLEM_METHOD_NOT_ALLOWED, "the path is known, but not with this method");
+        request->refusal_allow = request->match.allow;
+        break;
+    case ROUTE_METHOD_UNKNOWN:
+        refuse(request, PROBLEM_NOT_IMPLEMENTED, "this method is not known here");
+        request->refusal_allow = request->match.allow;
+        break;
+    case ROUTE_OPTIONS:
+        request->options = true;
+        request->refusal = PROBLEM_NONE;
+        request->refusal_allow = request->match.allow;
+        break;
+    }
+    request->match.route = NULL;
+}
+
+static bool has_body(const struct http_request *request)
+{
+    return request->guard.chunked || (request->guard.has_length && request->guard.content_length != 0);
+}
+
+/* Media type of a body that a route takes as JSON; a missing body is judged with the JSON. */
+static void judge_media_type(struct http_request *request)
+{
+    enum route_body takes = request->match.route->body;
+    if ((takes != ROUTE_BODY_JSON && takes != ROUTE_BODY_JSON_OPTIONAL) || !has_body(request)) {
+        return;
+    }
+    struct text type = http_header(&request->guard.headers, HTTP_FIELD_CONTENT_TYPE);
+    if (!http_media_type_is_json(type)) {
+        refuse(request, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "the body must be application/json");
+    }
+}
+
+static const char ending_text[] = "the service stops";
+
+/* Nobody will answer any more: the tree is being stopped, or is gone. */
+static bool is_ending(const struct http_request *request)
+{
+    return request->core->stopping || __atomic_load_n(&listener_of(request)->closing, __ATOMIC_RELAXED) != 0;
+}
+
+static void judge_load(struct http_request *request)
+{
+    struct listener *listener = listener_of(request);
+    bool open = request->match.route->access == ROUTE_ACCESS_OPEN;
+    if (!open && is_ending(request)) {
+        refuse(request, PROBLEM_UNAVAILABLE, ending_text);
+    }
+    if (!open && __atomic_load_n(&listener->inflight, __ATOMIC_RELAXED) >= listener->settings->max_inflight) {
+        metric_count(listener->metrics.overloaded, 1);
+        refuse(request, PROBLEM_OVERLOADED, "too many requests are in work");
+    }
+}
+
+static void judge_head(struct http_request *request, const char *method)
+{
+    if (!request->target_valid) {
+        refuse(request,
+               http_method_of(text_of(method)) == HTTP_METHOD_UNKNOWN ? PROBLEM_NOT_IMPLEMENTED
+                                                                      : PROBLEM_INVALID_PATH,
+               http_path_fault_text(HTTP_PATH_FORM));
+        return;
+    }
+    route(request, method);
+    if (request->match.route == NULL) {
+        return;
+    }
+    refuse(request, access_judge(request), request->refusal_detail);
+    judge_load(request);
+    if ((int64_t)request->guard.content_length > listener_of(request)->settings->max_body_bytes &&
+        request->guard.has_length) {
+        refuse(request, PROBLEM_PAYLOAD_TOO_LARGE, "the body is larger than this service takes");
+    }
+    judge_media_type(request);
+}
+
+/* Whether the answer must go out now: framing that cannot be trusted, or a body not worth reading. */
+static bool must_end_now(const struct http_request *request)
+{
+    bool large = request->guard.has_length && request->guard.content_length > REFUSED_BODY_MAX;
+    bool expects = http_header(&request->guard.headers, HTTP_FIELD_EXPECT).bytes != NULL;
+    bool refused = request->refusal != PROBLEM_NONE || request->options;
+    return request->guard.verdict != GUARD_OK ||
+           (refused && has_body(request) && (large || expects || request->guard.chunked));
+}
+
+static enum MHD_Result head(struct http_request *request, const char *method, const char *version)
+{
+    struct http_core *core = request->core;
+    const struct settings *settings = listener_of(request)->settings;
+    enum guard_verdict verdict = guard_check(&request->guard, request->connection, method, version);
+    if (verdict == GUARD_OK && request->guard.header_count > settings->max_headers) {
+        verdict = request->guard.verdict = GUARD_TOO_MANY_FIELDS;
+    }
+    request_id_choose(&request->id, &core->ids,
+                      http_header(&request->guard.headers, HTTP_FIELD_X_REQUEST_ID));
+    struct text parent = http_header(&request->guard.headers, HTTP_FIELD_TRACEPARENT);
+    if (parent.bytes != NULL) {
+        trace_context_choose(&request->trace, &core->ids, parent);
+    }
+    if (verdict != GUARD_OK) {
+        refuse(request, guard_problem(verdict), guard_detail(verdict));
+    } else {
+        judge_head(request, method);
+    }
+    connection_listens(request->peer, settings->body_timeout_ms);
+    if (must_end_now(request)) {
+        answer_refusal(request);
+        return queue(request);
+    }
+    request->state = EXCHANGE_BODY;
+    return MHD_YES;
+}
+
+/* ---- the body ---- */
+
+static bool body_grow(struct http_request *request, size_t needed)
+{
+    size_t room = request->body_room == 0 ? 1024 : request->body_room;
+    if (request->guard.has_length && room < request->guard.content_length + 1) {
+        room = (size_t)request->guard.content_length + 1;
+    }
+    while (room < needed) {
+        room *= 2;
+    }
+    char *grown = realloc(request->body, room);
+    if (grown == NULL) {
+        return false;
+    }
+    request->body = grown;
+    request->body_room = room;
+    return true;
+}
+
+/* The end of a refused body is worth waiting for only when it is known and near: head() saw to that. A body
+ * in chunks that turned out too large is answered on the spot, and then read on for a while: closing at once
+ * would reset the connection, and the client might lose the answer. NO: the connection is cut. */
+static enum MHD_Result drop(struct http_request *request, size_t more)
+{
+    request->body_dropped += more;
+    if (request->guard.chunked && request->state == EXCHANGE_BODY) {
+        answer_refusal(request);
+        request->state = EXCHANGE_EARLY;
+        connection_deadline(request->peer, LINGER_MS);
+        return answer_send_early(request) ? MHD_YES : MHD_NO;
+    }
+    return request->body_dropped > (size_t)listener_of(request)->settings->max_body_bytes + REFUSED_BODY_MAX
+               ? MHD_NO
+               : MHD_YES;
+}
+
+static enum MHD_Result collect(struct http_request *request, const char *upload, size_t *upload_bytes)
+{
+    size_t max = (size_t)listener_of(request)->settings->max_body_bytes;
+    size_t more = *upload_bytes;
+    *upload_bytes = 0;
+    if (request->refusal == PROBLEM_NONE && !request->options && more > max - request->body_bytes) {
+        refuse(request, PROBLEM_PAYLOAD_TOO_LARGE, "the body is larger than this service takes");
+    }
+    if (request->refusal != PROBLEM_NONE || request->options) {
+        return drop(request, more);
+    }
+    if (request->body_bytes + more + 1 > request->body_room &&
+        !body_grow(request, request->body_bytes + more + 1)) {
+        refuse(request, PROBLEM_OVERLOADED, "out of memory");
+        return MHD_YES;
+    }
+    memcpy(request->body + request->body_bytes, upload, more);
+    request->body_bytes += more;
+    metric_count(listener_of(request)->metrics.bytes_in, more);
+    return MHD_YES;
+}
+
+static bool parse_json(struct http_request *request)
+{
+    enum route_body takes = request->match.route->body;
+    if (takes == ROUTE_BODY_NONE && request->body_bytes != 0) {
+        struct json_errors errors;
+        json_errors_init(&errors);
+        json_errors_add(&errors, NULL, NULL, "this call takes no body");
+        http_answer_errors(request, &errors);
+        return false;
+    }
+    if (takes == ROUTE_BODY_NONE || takes == ROUTE_BODY_IGNORED ||
+        (takes == ROUTE_BODY_JSON_OPTIONAL && request->body_bytes == 0)) {
+        return true;
+    }
+    const struct settings *settings = listener_of(request)->settings;
+    struct json_limits limits = {.depth_max = (unsigned)settings->json_max_depth,
+                                 .tokens_max = (size_t)settings->json_max_tokens,
+                                 .string_bytes_max = (size_t)settings->max_body_bytes};
+    struct text text = {.bytes = request->body == NULL ? "" : request->body, .count = request->body_bytes};
+    struct json_error error;
+    if (!json_parse(http_request_arena(request), text, &limits, &request->json, &error)) {
+        enum problem_code code =
+            error.fault == JSON_FAULT_MEMORY ? PROBLEM_PAYLOAD_TOO_LARGE : PROBLEM_INVALID_JSON;
+        http_answer_problem(request, code, "%s (at byte %zu)", json_fault_text(error.fault), error.offset);
+        return false;
+    }
+    return true;
+}
+
+static bool query_fits(struct http_request *request)
+{
+    const struct route *found = request->match.route;
+    struct text offender;
+    if ((found->flags & ROUTE_QUERY_IGNORED) != 0) {
+        return true;
+    }
+    enum http_path_fault fault = http_target_check_params(&request->target, found->query, &offender);
+    if (fault == HTTP_PATH_NONE) {
+        return true;
+    }
+    struct json_errors errors;
+    json_errors_init(&errors);
+    json_errors_add_query(&errors, offender, http_path_fault_text(fault));
+    http_answer_errors(request, &errors);
+    return false;
+}
+
+/* ---- the handler and after ---- */
+
+static bool has_answer(const struct http_request *request)
+{
+    return request->own != NULL ? request->own->ready : !request->handed && request->answer.ready;
+}
+
+static enum MHD_Result answer_or_wait(struct http_request *request)
+{
+    if (has_answer(request)) {
+        connection_deadline(request->peer, listener_of(request)->settings->body_timeout_ms);
+        return queue(request);
+    }
+    struct http_core *core = request->core;
+    if (request->state == EXCHANGE_BODY) {
+        request->state = EXCHANGE_WAITING;
+        core->waiting++;
+    } else if (request->state == EXCHANGE_WAITING) {
+        uncount_state(request);
+        request->state = EXCHANGE_SUSPENDED;
+        core->suspended++;
+        MHD_suspend_connection(request->connection);
+    }
+    return MHD_YES;
+}
+
+static void inflight_add(struct http_request *request)
+{
+    if (request->match.route->access != ROUTE_ACCESS_OPEN) {
+        request->counted = true;
+        __atomic_add_fetch(&listener_of(request)->inflight, 1, __ATOMIC_RELAXED);
+    }
+}
+
+static enum MHD_Result last_call(struct http_request *request)
+{
+    connection_deadline(request->peer, -1);
+    if (request->refusal != PROBLEM_NONE || request->options) {
+        answer_refusal(request);
+        return answer_or_wait(request);
+    }
+    if (request->core->stopping) {
+        http_answer_problem(request, PROBLEM_UNAVAILABLE, ending_text);
+    } else if (parse_json(request) && query_fits(request)) {
+        inflight_add(request);
+        request->match.route->handler(request);
+        if (!has_answer(request)) {
+            pending_add(request);
+        }
+    }
+    return answer_or_wait(request);
+}
+
+enum MHD_Result exchange_handler(void *cls, struct MHD_Connection *connection, const char *url,
+                                 const char *method, const char *version, const char *upload,
+                                 size_t *upload_bytes, void **con_cls)
+{
+    (void)cls;
+    (void)url;
+    (void)connection;
+    struct http_request *request = *con_cls;
+    if (request == NULL || request->peer == NULL) {
+        return MHD_NO; /* no memory when it was accepted, or when its target was read */
+    }
+    switch (request->state) {
+    case EXCHANGE_HEAD:
+        return head(request, method, version);
+    case EXCHANGE_BODY:
+        return *upload_bytes != 0 ? collect(request, upload, upload_bytes) : last_call(request);
+    case EXCHANGE_WAITING:
+    case EXCHANGE_SUSPENDED:
+        return answer_or_wait(request);
+    case EXCHANGE_EARLY:
+        return *upload_bytes != 0 ? collect(request, upload, upload_bytes) : MHD_NO;
+    case EXCHANGE_QUEUED:
+        break;
+    }
+    return MHD_YES;
+}
+
+void exchange_answered(struct http_request *request)
+{
+    struct http_core *core = request->core;
+    pending_remove(request);
+    request_give_slot(request);
+    if (request->state == EXCHANGE_SUSPENDED && !request->resuming) {
+        request->resuming = true;
+        request->resume_next = core->resume;
+        core->resume = request;
+    }
+}
+
+void exchange_expire(struct http_request *request)
+{
+    if (request->handed) {
+        request->own = malloc(sizeof(*request->own));
+        if (request->own == NULL) {
+            return; /* the next tick tries again */
+        }
+        answer_init(request->own);
+    }
+    metric_count(listener_of(request)->metrics.timeouts, 1);
+    pending_remove(request);
+    request_give_slot(request);
+    if (request->on_timeout != NULL) {
+        request->on_timeout(request);
+    }
+    if (!answer_of(request)->ready) {
+        http_answer_problem(request, PROBLEM_TIMEOUT, "the answer did not come in time");
+    }
+}

@@ -1,0 +1,300 @@
+/* What is made from the table to be read: --help, the Markdown reference, and --check-config. */
+#include "server/settings_table.h"
+
+#include <cjson/cJSON.h>
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HELP_COLUMNS = 80, HELP_INDENT = 30 };
+
+static const char usage[] =
+    "Usage: trouped [SETTING]...\n"
+    "\n"
+    "Serves rate limits, payments, configuration and profiles over HTTP and JSON.\n"
+    "Without settings it listens on 127.0.0.1:8080 and keeps its data in ./data.\n"
+    "\n"
+    "Examples:\n"
+    "  trouped\n"
+    "  trouped --listen unix:/run/troupe.sock --data /var/lib/troupe\n"
+    "  trouped --listen 0.0.0.0:8080 --client-token-file keys --admin-token-file ops\n"
+    "  TROUPE_LOG_LEVEL=debug TROUPE_LISTEN=127.0.0.1:8080,[::1]:8080 trouped\n"
+    "  trouped --config troupe.json --check-config\n"
+    "\n"
+    "Each setting can also be an environment variable (--max-keys: TROUPE_MAX_KEYS) and\n"
+    "a member of the file given by --config (max_keys). A flag beats the environment,\n"
+    "the environment beats the file. Lists: repeat the flag, separate by commas in the\n"
+    "environment, use an array in the file; a later layer's list replaces an earlier one.\n"
+    "Values follow as --flag value or --flag=value; a boolean flag alone means true.\n"
+    "\n"
+    "Commands:\n"
+    "  -h, --help                  this text\n"
+    "  -V, --version               version and source revision\n"
+    "  --check-config              judge all settings, print them as JSON without\n"
+    "                              secrets, and exit (0, or 64 when one is bad)\n"
+    "  --healthcheck               ask the running service at its address for /healthz\n"
+    "                              and exit (0 healthy, 1 not)\n"
+    "  --help-settings-markdown    reference of all settings\n";
+
+static const char endings[] =
+    "\n"
+    "Environment:\n"
+    "  TROUPE_<SETTING>            a setting; other names that begin so are refused\n"
+    "  TROUPE_CONFIG_<KEY>         a value for the configuration service, not a setting\n"
+    "\n"
+    "Signals: SIGTERM and SIGINT finish what runs, save and stop; SIGHUP reloads the\n"
+    "configuration service and opens the log file anew.\n"
+    "\n"
+    "Exit status: 0 stopped in order, 64 bad settings or an address in use, 70 too many\n"
+    "faults or a broken invariant, 74 the storage failed.\n";
+
+/* Text without the marks of Markdown, broken between words. */
+static void print_wrapped(FILE *out, const char *text, size_t indent, size_t column)
+{
+    for (const char *at = text; *at != '\0';) {
+        size_t bytes = strcspn(at, " ");
+        size_t marks = 0;
+        for (size_t i = 0; i < bytes; i++) {
+            marks += at[i] == '`';
+        }
+        if (column > indent && column + 1 + bytes - marks > HELP_COLUMNS) {
+            fprintf(out, "\n%*s", (int)indent, "");
+            column = indent;
+        } else if (column > indent) {
+            fputc(' ', out);
+            column++;
+        }
+        for (size_t i = 0; i < bytes; i++) {
+            if (at[i] != '`') {
+                fputc(at[i], out);
+            }
+        }
+        column += bytes - marks;
+        at += bytes + strspn(at + bytes, " ");
+    }
+    fputc('\n', out);
+}
+
+/* How the value is called in help: --workers THREADS. */
+static void value_name(const struct settings_row *row, char *name, size_t bytes)
+{
+    if (row->value != NULL) {
+        snprintf(name, bytes, " %s", row->value);
+    } else if (row->kind == SETTINGS_INTEGER) {
+        bool counts =
+            strcmp(row->unit, "ms") != 0 && strcmp(row->unit, "bytes") != 0 && strcmp(row->unit, "s") != 0;
+        snprintf(name, bytes, " %s", counts ? "n" : row->unit);
+        for (char *at = name; *at != '\0'; at++) {
+            *at = (char)toupper((unsigned char)*at);
+        }
+    } else if (row->choices[0] != NULL) {
+        size_t used = 0;
+        for (size_t i = 0; row->choices[i] != NULL && used < bytes; i++) {
+            used += (size_t)snprintf(name + used, bytes - used, "%c%s", i == 0 ? ' ' : '|', row->choices[i]);
+        }
+    } else {
+        snprintf(name, bytes, "%s", "");
+    }
+}
+
+static void help_row(FILE *out, const struct settings_row *row)
+{
+    char name[SETTINGS_NAME_MAX];
+    char value[64];
+    char text[512];
+    settings_spell(row, SETTINGS_AS_FLAG, name);
+    value_name(row, value, sizeof value);
+    int column = fprintf(out, "  %s%s", name, value);
+    if (column >= HELP_INDENT - 1) {
+        fprintf(out, "\n%*s", HELP_INDENT, "");
+    } else {
+        fprintf(out, "%*s", HELP_INDENT - column, "");
+    }
+    bool sources = row->kind == SETTINGS_SOURCES;
+    bool shown = row->fallback != NULL && row->kind != SETTINGS_BOOLEAN;
+    bool zero = shown && row->zero != NULL;
+    const char *joint = !zero ? "" : strcmp(row->fallback, "0") == 0 ? ": " : "; 0: ";
+    snprintf(text, sizeof text, "%s%s%s%s%s%s%s", row->text, settings_is_list(row) ? "; may be repeated" : "",
+             shown ? " (default " : "",
+             !shown    ? ""
+             : sources ? "its own demo"
+                       : row->fallback,
+             joint, zero ? row->zero : "", shown ? ")" : "");
+    print_wrapped(out, text, HELP_INDENT, HELP_INDENT);
+}
+
+char *settings_help(void)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    if (out == NULL) {
+        return NULL;
+    }
+    fputs(usage, out);
+    for (unsigned group = 0; group < SETTINGS_GROUPS; group++) {
+        fprintf(out, "\n%s:\n", settings_group_titles[group]);
+        for (size_t i = 0; i < settings_row_count; i++) {
+            if (settings_rows[i].group == group) {
+                help_row(out, &settings_rows[i]);
+            }
+        }
+    }
+    fputs(endings, out);
+    return fclose(out) == 0 ? text : NULL;
+}
+
+static const char *type_name(const struct settings_row *row)
+{
+    switch (row->kind) {
+    case SETTINGS_INTEGER:
+        return strcmp(row->unit, "ms") == 0 ? "duration" : "integer";
+    case SETTINGS_BOOLEAN:
+        return "boolean";
+    case SETTINGS_LOG_LEVEL:
+    case SETTINGS_ACCESS_MODE:
+        return "choice";
+    case SETTINGS_RATE:
+        return "text";
+    case SETTINGS_STRING:
+        return row->check == settings_check_gateway ? "text" : "path";
+    case SETTINGS_LISTENERS:
+        return "list of addresses";
+    case SETTINGS_TOKENS:
+        return "list of tokens (secret)";
+    case SETTINGS_FILES:
+        return "list of paths";
+    case SETTINGS_SOURCES:
+        return "list of NAME=URL";
+    }
+    return "text";
+}
+
+static void markdown_row(FILE *out, const struct settings_row *row)
+{
+    char flag[SETTINGS_NAME_MAX];
+    char variable[SETTINGS_NAME_MAX];
+    char allowed[200];
+    settings_spell(row, SETTINGS_AS_FLAG, flag);
+    settings_spell(row, SETTINGS_AS_VARIABLE, variable);
+    settings_allowed(row, allowed, sizeof allowed);
+    fprintf(out, "\n### `%s`\n\n", row->member);
+    fprintf(out, "%c%s.%s%s\n\n", toupper((unsigned char)row->text[0]), row->text + 1,
+            row->more != NULL ? " " : "", row->more != NULL ? row->more : "");
+    fprintf(out, "- Flag `%s`, environment `%s`%s\n", flag, variable,
+            row->not_in_file ? "; not in the file" : "");
+    fprintf(out, "- Type: %s; %s\n", type_name(row), allowed);
+    fprintf(out, "- Default: %s%s%s\n", row->fallback != NULL ? "`" : "",
+            row->fallback != NULL ? row->fallback : "none", row->fallback != NULL ? "`" : "");
+}
+
+char *settings_markdown(void)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    if (out == NULL) {
+        return NULL;
+    }
+    fputs(
+        "# Settings of trouped\n\n"
+        "Made by `trouped --help-settings-markdown` from `server/settings.def`; do not edit.\n\n"
+        "A setting has one name: `max_keys` is the member of the JSON file (`--config FILE`), `TROUPE_MAX_KEYS` the\n"
+        "environment variable and `--max-keys` the flag. Built-in values are overridden by the file, the file by the\n"
+        "environment, the environment by flags. Lists are arrays in the file, comma-separated in the environment and\n"
+        "repeated as flags; a later layer's list replaces an earlier one. Unknown names and bad values end the\n"
+        "program with exit status 64 and one line that says which layer and what is allowed; `--check-config` judges\n"
+        "everything without starting.\n",
+        out);
+    for (unsigned group = 0; group < SETTINGS_GROUPS; group++) {
+        fprintf(out, "\n## %s\n", settings_group_titles[group]);
+        for (size_t i = 0; i < settings_row_count; i++) {
+            if (settings_rows[i].group == group) {
+                markdown_row(out, &settings_rows[i]);
+            }
+        }
+    }
+    return fclose(out) == 0 ? text : NULL;
+}
+
+/* ---- Effective settings ---- */
+
+static cJSON *text_or_null(const char *text)
+{
+    return text != NULL ? cJSON_CreateString(text) : cJSON_CreateNull();
+}
+
+static cJSON *list_to_json(const void *member, enum settings_kind kind)
+{
+    cJSON *array = cJSON_CreateArray();
+    size_t count = *(const size_t *)member;
+    for (size_t i = 0; i < count; i++) {
+        if (kind == SETTINGS_LISTENERS) {
+            cJSON_AddItemToArray(
+                array, cJSON_CreateString(((const struct settings_listeners *)member)->items[i].text));
+        } else if (kind == SETTINGS_FILES) {
+            cJSON_AddItemToArray(array,
+                                 cJSON_CreateString(((const struct settings_texts *)member)->items[i]));
+        } else {
+            const struct settings_source *source = &((const struct settings_sources *)member)->items[i];
+            char text[SETTINGS_ITEM_MAX];
+            snprintf(text, sizeof text, "%s=%s", source->name, source->url_template);
+            cJSON_AddItemToArray(array, cJSON_CreateString(text));
+        }
+    }
+    return array;
+}
+
+static cJSON *value_to_json(const struct settings *settings, const struct settings_row *row)
+{
+    const void *member = settings_member(settings, row);
+    char text[48];
+    const struct settings_rate *rate = member;
+    if (row->secret) {
+        return cJSON_CreateNull();
+    }
+    switch (row->kind) {
+    case SETTINGS_STRING:
+        return text_or_null(*(char *const *)member);
+    case SETTINGS_INTEGER:
+        snprintf(text, sizeof text, "%lld", (long long)*(const int64_t *)member);
+        return cJSON_CreateRaw(text); /* cJSON's own numbers are doubles */
+    case SETTINGS_BOOLEAN:
+        return cJSON_CreateBool(*(const bool *)member);
+    case SETTINGS_LOG_LEVEL:
+    case SETTINGS_ACCESS_MODE:
+        return cJSON_CreateString(row->choices[*(const int *)member]);
+    case SETTINGS_RATE:
+        snprintf(text, sizeof text, "%lld/%lld", (long long)rate->count, (long long)rate->seconds);
+        return cJSON_CreateString(text);
+    case SETTINGS_TOKENS: /* always secret */
+        return cJSON_CreateNull();
+    case SETTINGS_LISTENERS:
+    case SETTINGS_FILES:
+    case SETTINGS_SOURCES:
+        return list_to_json(member, row->kind);
+    }
+    return NULL;
+}
+
+char *settings_to_json(const struct settings *settings)
+{
+    cJSON *root = cJSON_CreateObject();
+    for (size_t i = 0; i < settings_row_count && root != NULL; i++) {
+        if (!settings_rows[i].not_in_file) {
+            cJSON_AddItemToObject(root, settings_rows[i].member, value_to_json(settings, &settings_rows[i]));
+        }
+    }
+    char *text = root != NULL ? cJSON_Print(root) : NULL;
+    cJSON_Delete(root);
+    size_t bytes = text != NULL ? strlen(text) : 0;
+    char *line = text != NULL ? realloc(text, bytes + 2) : NULL;
+    if (line == NULL) {
+        free(text);
+        return NULL;
+    }
+    memcpy(line + bytes, "\n", 2);
+    return line;
+}

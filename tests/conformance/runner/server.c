@@ -1,0 +1,308 @@
+/* server.c: gen_server callbacks that interpret scripts. */
+#include "tests/conformance/runner/server.h"
+
+#include "tests/conformance/runner/plain.h"
+#include "tests/conformance/runner/trace.h"
+
+typedef struct server {
+    const actor *as;
+    tr_term state; /* kept */
+} server;
+
+static void set_state(server *self, tr_term state)
+{
+    tr_term old = self->state;
+    self->state = tr_keep(state);
+    tr_free_term(old);
+}
+
+outcome server_replace_state(void *self, tr_term expression)
+{
+    server *of = self;
+    env in = {.state = of->state};
+    outcome value = eval(expression, &in);
+    TRY(value);
+    set_state(of, value.value);
+    return outcome_value(value_copy(of->state));
+}
+
+/* ---- what callbacks return --------------------------------------------------------------------------------------- */
+static tr_next bad_return(tr_term value)
+{
+    return (tr_next){.kind = TR_NEXT_BAD, .reason = value};
+}
+
+/* The last element of {noreply, S, X} and its kin: a time, hibernate, or {continue, C}. */
+static tr_next with_rest(tr_next next, tr_term rest)
+{
+    if (value_is_int(rest)) {
+        return tr_next_timeout(next, tr_int_value(rest));
+    }
+    if (value_is(rest, "hibernate")) {
+        return tr_next_hibernate(next);
+    }
+    if (value_is(value_item(rest, 0), "continue")) {
+        return tr_next_continue(next, value_message(value_item(rest, 1)));
+    }
+    return next;
+}
+
+/* Goes on with the state at this place of the tuple. */
+static tr_next go_on(server *self, tr_term value, size_t place)
+{
+    set_state(self, value_item(value, place));
+    return with_rest(TR_NOREPLY, value_item(value, place + 1));
+}
+
+static tr_next decode_init(server *self, tr_term value)
+{
+    tr_term tag = value_item(value, 0);
+    size_t count = value_count(value);
+    if (value_is(tag, "ok") && (count == 2 || count == 3)) {
+        return go_on(self, value, 1);
+    }
+    if (value_is(tag, "stop") && count == 2) {
+        return TR_STOP(value_item(value, 1));
+    }
+    return value_is(value, "ignore") ? TR_IGNORE_START : bad_return(value);
+}
+
+static tr_next decode(server *self, tr_term value, const tr_from *from)
+{
+    tr_term tag = value_item(value, 0);
+    size_t count = value_is_tuple(value) ? value_count(value) : 0;
+    if (value_is(tag, "noreply") && (count == 2 || count == 3)) {
+        return go_on(self, value, 1);
+    }
+    if (value_is(tag, "reply") && (count == 3 || count == 4) && from != NULL) {
+        tr_next next = go_on(self, value, 2);
+        TR_ANSWER(*from, tr_term_msg, .value = value_item(value, 1));
+        return next;
+    }
+    if (value_is(tag, "stop") && count == 3) {
+        set_state(self, value_item(value, 2));
+        return TR_STOP(value_item(value, 1));
+    }
+    if (value_is(tag, "stop") && count == 4 && from != NULL) {
+        set_state(self, value_item(value, 3));
+        return TR_STOP_REPLY(value_item(value, 1), *from, tr_term_msg, .value = value_item(value, 2));
+    }
+    return bad_return(value);
+}
+
+/* A thrown value is what the callback returns. */
+static tr_term returned(outcome result)
+{
+    if (result.kind == OUTCOME_EXIT || result.kind == OUTCOME_ERROR) {
+        outcome_raise(result);
+    }
+    return result.value;
+}
+
+/* ---- callbacks --------------------------------------------------------------------------------------------------- */
+/* A start that was told to fail: what init returns, if it does. */
+static tr_term failing_init(tr_term how)
+{
+    tr_term kind = value_item(how, 0);
+    tr_term reason = value_item(how, 1);
+    if (value_is(how, "hang")) {
+        trace_log("init_fail hang");
+        plain_hang();
+    }
+    trace_log("init_fail %s", value_text(tr_is_none(reason) ? how : reason));
+    if (value_is(kind, "error") || value_is(kind, "exit")) {
+        outcome_raise(value_is(kind, "error") ? outcome_error(reason) : outcome_exit(reason));
+    }
+    return how;
+}
+
+static tr_next server_init(void *memory, const void *arg)
+{
+    server *self = memory;
+    self->as = *(actor *const *)arg;
+    tr_term opts = self->as->opts;
+    world_enter_self(self->as);
+    if (value_flag(opts, "trap")) {
+        tr_trap_exit(true);
+    }
+    tr_term how = world_take_failure(self->as->name);
+    if (!tr_is_none(how)) {
+        return decode_init(self, failing_init(how));
+    }
+    if (tr_is_none(self->as->extra)) {
+        trace_log("init");
+    } else {
+        trace_log("init %s", value_text(self->as->extra));
+    }
+    tr_term state = value_get_or(opts, "state", tr_int(0));
+    env in = {.state = state};
+    return decode_init(self,
+                       returned(script_run(value_get(opts, "init"), &in, tr_tuple(TR_ATOM(OK), state))));
+}
+
+static outcome callback(server *self, const char *kind, const env *in, tr_term otherwise)
+{
+    tr_term opts = self->as->opts;
+    if (!value_flag(opts, "quiet")) {
+        trace_log("%s %s", kind, value_text(in->message));
+    }
+    if (value_is_script(in->message)) {
+        return script_run_message(in->message, in, otherwise);
+    }
+    tr_term script = script_for(opts, kind, in->message);
+    return tr_is_none(script) ? outcome_value(otherwise) : script_run(script, in, otherwise);
+}
+
+static tr_next server_handle_call(void *memory, tr_from from, const tr_msg *msg)
+{
+    server *self = memory;
+    env in = {.state = self->state, .message = value_payload(msg), .from = tr_ref_term(from.ref)};
+    tr_term otherwise = tr_tuple(tr_atom("reply"), in.message, in.state);
+    return decode(self, returned(callback(self, "call", &in, otherwise)), &from);
+}
+
+static tr_next handle(server *self, const char *kind, tr_term message)
+{
+    env in = {.state = self->state, .message = message};
+    tr_term otherwise = tr_tuple(tr_atom("noreply"), in.state);
+    return decode(self, returned(callback(self, kind, &in, otherwise)), NULL);
+}
+
+static tr_next server_handle_cast(void *memory, const tr_msg *msg)
+{
+    return handle(memory, "cast", value_payload(msg));
+}
+
+static tr_next server_handle_info(void *memory, const tr_msg *msg)
+{
+    return handle(memory, "info", value_from_message(msg));
+}
+
+static tr_next server_handle_continue(void *memory, const tr_msg *msg)
+{
+    return handle(memory, "continue", value_payload(msg));
+}
+
+static void server_terminate(void *memory, tr_term reason)
+{
+    server *self = memory;
+    trace_log("terminate %s", value_text(reason));
+    env in = {.state = self->state, .message = reason};
+    (void)returned(script_run(value_get(self->as->opts, "terminate"), &in, TR_ATOM(OK)));
+}
+
+static tr_term server_format_state(const void *memory)
+{
+    return value_copy(((const server *)memory)->state);
+}
+
+/* ---- agents: requests are {get|update|get_and_update, Function of the state} -------------------------------------- */
+static tr_next agent_init(void *memory, const void *arg)
+{
+    static const env nothing;
+    server *self = memory;
+    self->as = *(actor *const *)arg;
+    world_enter_self(self->as);
+    tr_term how = world_take_failure(self->as->name);
+    if (!tr_is_none(how)) {
+        return decode_init(self, failing_init(how));
+    }
+    trace_log("init");
+    outcome state = eval(value_get_or(self->as->opts, "init", tr_int(0)), &nothing);
+    set_state(self, returned(state));
+    return TR_INIT_OK;
+}
+
+static tr_next agent_handle_call(void *memory, tr_from from, const tr_msg *msg)
+{
+    server *self = memory;
+    tr_term request = value_payload(msg);
+    env in = {.state = self->state};
+    tr_term value = returned(eval(value_item(request, 1), &in));
+    if (value_is(value_item(request, 0), "get")) {
+        return TR_REPLY(from, tr_term_msg, .value = value);
+    }
+    if (value_is(value_item(request, 0), "update")) {
+        set_state(self, value);
+        return TR_REPLY(from, tr_term_msg, .value = TR_ATOM(OK));
+    }
+    set_state(self, value_item(value, 1));
+    return TR_REPLY(from, tr_term_msg, .value = value_item(value, 0));
+}
+
+static tr_next agent_handle_cast(void *memory, const tr_msg *msg)
+{
+    server *self = memory;
+    env in = {.state = self->state};
+    set_state(self, returned(eval(value_item(value_payload(msg), 1), &in)));
+    return TR_NOREPLY;
+}
+
+/* ---- machines: only what needs none: they start in a state, and end in it ---------------------------------------- */
+static tr_next machine_init(void *memory, const void *arg)
+{
+    server *self = memory;
+    self->as = *(actor *const *)arg;
+    tr_term opts = self->as->opts;
+    if (!tr_is_none(value_get(opts, "init")) || !tr_is_none(value_get(opts, "on")) ||
+        value_flag(opts, "enter")) {
+        world_unsupported("state machines");
+    }
+    return server_init(memory, arg);
+}
+
+static tr_next machine_event(void *memory, const tr_msg *msg)
+{
+    (void)memory;
+    (void)msg;
+    world_unsupported("state machines");
+}
+
+static tr_next machine_call(void *memory, tr_from from, const tr_msg *msg)
+{
+    (void)from;
+    return machine_event(memory, msg);
+}
+
+static void machine_terminate(void *memory, tr_term reason)
+{
+    const server *self = memory;
+    tr_term state = value_get_or(self->as->opts, "first", tr_atom("a"));
+    trace_log("terminate %s in %s", value_text(reason), value_text(state));
+}
+
+/* ---- kinds ------------------------------------------------------------------------------------------------------- */
+bool server_is_kind(tr_term kind)
+{
+    return value_is(kind, "gs") || value_is(kind, "gs_bare") || value_is(kind, "agent") ||
+           value_is(kind, "sm");
+}
+
+void server_prepare(actor *as)
+{
+    tr_term hibernate_after = value_get(as->opts, "hibernate_after");
+    as->server = (tr_gen_server){
+        .name = "puppet",
+        .state_bytes = sizeof(server),
+        .init = server_init,
+        .handle_call = server_handle_call,
+        .format_state = server_format_state,
+        .hibernate_after_ms = value_is_int(hibernate_after) ? tr_int_value(hibernate_after) : 0,
+    };
+    if (value_is(as->kind, "agent")) {
+        as->server.init = agent_init;
+        as->server.handle_call = agent_handle_call;
+        as->server.handle_cast = agent_handle_cast;
+    } else if (value_is(as->kind, "sm")) {
+        as->server.init = machine_init;
+        as->server.handle_call = machine_call;
+        as->server.handle_cast = machine_event;
+        as->server.handle_info = machine_event;
+        as->server.terminate = machine_terminate;
+    } else if (value_is(as->kind, "gs")) {
+        as->server.handle_cast = server_handle_cast;
+        as->server.handle_info = server_handle_info;
+        as->server.handle_continue = server_handle_continue;
+        as->server.terminate = server_terminate;
+    }
+}

@@ -1,0 +1,184 @@
+/* steps_start.c: start, start_link, start_monitor of every kind. */
+#include <string.h>
+
+#include "tests/conformance/runner/plain.h"
+#include "tests/conformance/runner/server.h"
+#include "tests/conformance/runner/step.h"
+#include "tests/conformance/runner/sup.h"
+
+/* proc_lib:start of a plain process is not in the public headers: the library offers it to supervisors only. */
+#include "runtime/core/behaviour.h"
+
+typedef enum how { ALONE, LINKED, MONITORED } how;
+
+static tr_term started_term(tr_err err, const tr_started *started, how way, tr_term info)
+{
+    if (err == TR_E_IGNORE) {
+        return TR_ATOM(IGNORE);
+    }
+    if (err != TR_OK) {
+        return tr_tuple(TR_ATOM(ERROR), started->reason);
+    }
+    tr_term pid = tr_pid_term(started->pid);
+    if (way == MONITORED) {
+        return tr_tuple(TR_ATOM(OK), tr_tuple(pid, tr_ref_term(started->monitor)));
+    }
+    return tr_is_none(info) ? tr_tuple(TR_ATOM(OK), pid) : tr_tuple(TR_ATOM(OK), pid, info);
+}
+
+/* ---- each kind --------------------------------------------------------------------------------------------------- */
+static outcome start_server(const actor *as, how way)
+{
+    tr_start_opts opts;
+    tr_started started = {.pid = TR_NO_PID};
+    TRY(sup_start_opts(as->opts, &opts));
+    tr_err err;
+    if (way == LINKED) {
+        err = tr_gen_server_start_link(&as->server, &as->self, sizeof as->self, &opts, &started);
+    } else if (way == MONITORED) {
+        err = tr_gen_server_start_monitor(&as->server, &as->self, sizeof as->self, &opts, &started);
+    } else {
+        err = tr_gen_server_start(&as->server, &as->self, sizeof as->self, &opts, &started);
+    }
+    return outcome_value(started_term(err, &started, way, TR_TERM_NONE_VALUE));
+}
+
+static outcome start_proc(const actor *as, how way)
+{
+    tr__spawn spawn = {
+        .main = plain_started_main, .arg = &as->self, .arg_bytes = sizeof as->self, .manual_ack = true};
+    tr_term timeout = value_get(as->opts, "timeout");
+    tr_term info = TR_TERM_NONE_VALUE;
+    tr_started started = {.pid = TR_NO_PID};
+    spawn.opts.label = "puppet";
+    tr_err err = tr__start(&spawn, (int)way, value_ms(timeout), &started, &info);
+    return outcome_value(started_term(err, &started, way, info));
+}
+
+static outcome start_sup(const actor *as)
+{
+    tr_start_opts opts;
+    tr_started started = {.pid = TR_NO_PID};
+    TRY(sup_start_opts(as->opts, &opts));
+    tr_err err = tr_supervisor_start_link(&as->supervisor, &as->self, sizeof as->self, &opts, &started);
+    return outcome_value(started_term(err, &started, LINKED, TR_TERM_NONE_VALUE));
+}
+
+static outcome start_psup(const actor *as)
+{
+    tr_started started = {.pid = TR_NO_PID};
+    tr_start_opts opts = {.name = as->name};
+    tr_err err = tr_partition_supervisor_start_link(sup_partition_opts(as), &opts, &started);
+    if (err == TR_OK) {
+        world_enter(started.pid, as->name, as);
+    }
+    return outcome_value(started_term(err, &started, LINKED, TR_TERM_NONE_VALUE));
+}
+
+static void registry_main(const void *unused)
+{
+    (void)unused;
+    plain_hang();
+}
+
+/* The library's registries are no processes: one that only lives stands for it. */
+static outcome start_registry(const actor *as)
+{
+    tr_started started = {.pid = TR_NO_PID};
+    if (value_is(value_get(as->opts, "keys"), "duplicate") || !tr_is_none(value_get(as->opts, "listeners"))) {
+        world_unsupported("registries with duplicate keys or listeners");
+    }
+    (void)tr_registry_new(tr_atom_text(as->name));
+    tr_err err = tr_spawn(&(tr_spawn_opts){.link = true}, registry_main, NULL, 0, &started.pid);
+    if (err == TR_OK) {
+        world_enter(started.pid, as->name, as);
+    }
+    return outcome_value(started_term(err, &started, LINKED, TR_TERM_NONE_VALUE));
+}
+
+static outcome start_linked_only(const actor *as)
+{
+    return value_is(as->kind, "sup")    ? start_sup(as)
+           : value_is(as->kind, "psup") ? start_psup(as)
+                                        : start_registry(as);
+}
+
+/* ---- start of a kind that can only be linked --------------------------------------------------------------------- */
+static bool is_exit_of(const tr_msg *msg, void *pid)
+{
+    const tr_exit_msg *exit = TR_MATCH(msg, tr_exit_msg);
+    return exit != NULL && exit->from == *(tr_pid *)pid;
+}
+
+/* Nothing of the link stays in the mailbox of the starter. */
+static void drop_exit(tr_pid pid)
+{
+    tr_msg *msg = tr_receive(is_exit_of, &pid, 0);
+    if (msg != NULL) {
+        tr_msg_drop(msg);
+    }
+}
+
+static outcome start_then_unlink(const actor *as)
+{
+    const puppet *before = world_by_name(as->name);
+    bool trapped = tr_trap_exit(true);
+    outcome result = start_linked_only(as);
+    const puppet *after = world_by_name(as->name);
+    if (!outcome_failed(result) && value_is(value_item(result.value, 0), "ok")) {
+        tr_pid pid = tr_pid_value(value_item(result.value, 1));
+        tr_unlink(tr_to(pid));
+        drop_exit(pid);
+    } else if (after != before) {
+        while (tr_is_alive(after->pid)) {
+            tr_yield();
+        }
+        drop_exit(after->pid);
+    }
+    tr_trap_exit(trapped);
+    return result;
+}
+
+static outcome start(tr_term kind, tr_term name, tr_term opts, how way)
+{
+    static const env nothing;
+    const actor *as = sup_actor(kind, name, opts, sup_lane(opts, NULL));
+    if (server_is_kind(kind)) {
+        return start_server(as, way);
+    }
+    if (value_is(kind, "proc")) {
+        return start_proc(as, way);
+    }
+    if (value_is(kind, "raw")) {
+        return script_run(value_get(opts, "do"), &nothing, value_get_or(opts, "ret", TR_ATOM(OK)));
+    }
+    return way == ALONE ? start_then_unlink(as) : start_linked_only(as);
+}
+
+static outcome do_start(const step_args *args)
+{
+    return start(args->item[0], args->item[1], step_arg(args, 2), ALONE);
+}
+
+static outcome do_start_link(const step_args *args)
+{
+    return start(args->item[0], args->item[1], step_arg(args, 2), LINKED);
+}
+
+static outcome do_start_monitor(const step_args *args)
+{
+    outcome result = start(args->item[1], args->item[2], step_arg(args, 3), MONITORED);
+    TRY(result);
+    tr_term pair = value_item(result.value, 1);
+    if (value_is(value_item(result.value, 0), "ok")) {
+        world_put(NAME_REF, args->item[0], value_item(pair, 1));
+    }
+    return result;
+}
+
+const step_verb steps_start[] = {
+    {"start", 2, 3, do_start},
+    {"start_link", 2, 3, do_start_link},
+    {"start_monitor", 3, 4, do_start_monitor},
+    {NULL, 0, 0, NULL},
+};
