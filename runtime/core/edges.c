@@ -33,11 +33,17 @@ static uint32_t *index_cell(const tr__edges *edges, tr__edge_kind kind, uint64_t
     }
 }
 
-tr__edge *tr__edges_find(tr__edges *edges, tr__edge_kind kind, uint64_t key)
+/* owner: whose watcher it must be; 0: the key says it all. */
+static bool is_edge(const tr__edge *edge, tr__edge_kind kind, uint64_t key, tr_pid owner)
+{
+    return edge->key == key && edge->kind == kind && (owner == TR_NO_PID || edge->other == owner);
+}
+
+static tr__edge *find(tr__edges *edges, tr__edge_kind kind, uint64_t key, tr_pid owner)
 {
     if (edges->index == NULL) {
         for (uint32_t i = edges->count; i-- > 0;) {
-            if (edges->items[i].key == key && edges->items[i].kind == kind) {
+            if (is_edge(&edges->items[i], kind, key, owner)) {
                 return &edges->items[i];
             }
         }
@@ -46,11 +52,21 @@ tr__edge *tr__edges_find(tr__edges *edges, tr__edge_kind kind, uint64_t key)
     uint32_t mask = index_room(edges) - 1;
     for (uint32_t i = hash_of(kind, key) & mask; edges->index[i] != 0; i = (i + 1) & mask) {
         tr__edge *edge = &edges->items[edges->index[i] - 1];
-        if (edge->key == key && edge->kind == kind) {
+        if (is_edge(edge, kind, key, owner)) {
             return edge;
         }
     }
     return NULL;
+}
+
+tr__edge *tr__edges_find(tr__edges *edges, tr__edge_kind kind, uint64_t key)
+{
+    return find(edges, kind, key, TR_NO_PID);
+}
+
+tr__edge *tr__edges_find_watcher(tr__edges *edges, tr_ref ref)
+{
+    return find(edges, TR__EDGE_WATCHER, ref.id, ref.owner);
 }
 
 static void *must(void *memory)

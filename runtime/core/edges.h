@@ -1,7 +1,8 @@
 /* edges.h: the links, monitors and aliases of one process: a small table that grows into a hash.
  *
  * One entry per relation, found by (kind, key): LINK by the other's pid; MONITOR (ours) and ALIAS by our
- * reference id; WATCHER (someone monitors us) by their reference id.
+ * reference id; WATCHER (someone monitors us) by their reference: the id and whose it is, for ports number
+ * their references themselves, so two ports may use one number.
  * Invariants: 1. only the owner touches it; 2. up to 8 entries are scanned, more are hashed; 3. removal moves
  * the last entry into the hole, so pointers to entries die with any change; 4. iteration order depends on the
  * history only, never on addresses.
@@ -38,6 +39,7 @@ typedef struct tr__edges {
 } tr__edges;
 
 tr__edge *tr__edges_find(tr__edges *edges, tr__edge_kind kind, uint64_t key);
+tr__edge *tr__edges_find_watcher(tr__edges *edges, tr_ref ref);
 /** Adds an entry that is not there yet. */
 tr__edge *tr__edges_add(tr__edges *edges, tr__edge_kind kind, uint64_t key, uint64_t other);
 /** Removes an entry and frees its extra. */

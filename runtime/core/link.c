@@ -149,6 +149,16 @@ static void flush_down(tr__proc *self, tr_ref ref)
     }
 }
 
+tr_err tr__monitor_for(tr_ref ref, tr_pid pid)
+{
+    tr_msg *msg = tr__msg_make(NULL, NULL, TR__SIG_MONITOR, ref);
+    tr_err err = tr__push(pid, msg);
+    if (err != TR_OK) {
+        tr__msg_free(msg);
+    }
+    return err;
+}
+
 bool tr_demonitor(tr_ref ref, bool flush)
 {
     tr__proc *self = self_checked();

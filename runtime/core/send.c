@@ -71,7 +71,7 @@ tr_err tr__reply(tr_from from, tr_msg *msg)
     msg->tr__signal = TR_MSG_REPLY;
     msg->tr__ref = from.ref;
     msg->tr__flags = TR__F_ALIAS;
-    tr__edge *edge = self == NULL ? NULL : tr__edges_find(&self->edges, TR__EDGE_WATCHER, from.ref.id);
+    tr__edge *edge = self == NULL ? NULL : tr__edges_find_watcher(&self->edges, from.ref);
     if (edge != NULL) {
         /* The server itself answers: the caller's monitor ends with the reply, no signal needed. */
         tr__edges_remove(&self->edges, edge);

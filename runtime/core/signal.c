@@ -88,7 +88,7 @@ static void watcher_add(tr__proc *proc, tr_ref ref)
 
 static void demonitor_received(tr__proc *proc, tr_msg *msg)
 {
-    tr__edge *edge = tr__edges_find(&proc->edges, TR__EDGE_WATCHER, msg->tr__ref.id);
+    tr__edge *edge = tr__edges_find_watcher(&proc->edges, msg->tr__ref);
     if (edge != NULL) {
         tr__edges_remove(&proc->edges, edge);
     }

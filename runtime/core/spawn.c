@@ -185,7 +185,7 @@ static void send_ack(tr__proc *proc, tr__ack_kind kind, tr_term info)
     tr_msg *msg = tr__msg_make(TR_TYPE(tr__ack), &(tr__ack){.kind = kind, .pid = proc->pid, .info = info},
                                TR_MSG_ACK, proc->ack);
     msg->tr__flags |= TR__F_ALIAS | TR__F_DEMONITORED;
-    tr__edge *edge = tr__edges_find(&proc->edges, TR__EDGE_WATCHER, proc->ack.id);
+    tr__edge *edge = tr__edges_find_watcher(&proc->edges, proc->ack);
     if (edge != NULL) {
         tr__edges_remove(&proc->edges, edge);
     }

@@ -51,3 +51,13 @@ tr_err tr_port_call(tr_pid port, uint64_t number, tr_dest dest, tr_msg *request)
 {
     return tr__send_kind_monitored(dest, TR_MSG_CALL, (tr_ref){port, number}, request);
 }
+
+tr_err tr_port_ask(tr_pid port, uint64_t number, tr_pid pid, tr_msg *request)
+{
+    return tr__send_kind(tr_to(pid), TR_MSG_CALL, (tr_ref){port, number}, request);
+}
+
+tr_err tr_port_monitor(tr_pid port, uint64_t number, tr_pid pid)
+{
+    return tr__monitor_for((tr_ref){port, number}, pid);
+}
