@@ -1,5 +1,6 @@
 #include "server/json_out.h"
 
+#include "server/digits.h"
 #include "server/json_scan.h"
 #include "server/timestamp.h"
 #include "server/utf8.h"
@@ -21,9 +22,15 @@ void json_out_init_growing(struct json_out *out, size_t bytes, size_t bytes_max)
     out->failed = out->bytes == NULL;
 }
 
+void json_out_init_spilling(struct json_out *out, char *buffer, size_t bytes, size_t bytes_max)
+{
+    *out = (struct json_out){
+        .bytes = buffer, .first = buffer, .capacity = bytes, .bytes_max = bytes_max, .growing = true};
+}
+
 void json_out_fini(struct json_out *out)
 {
-    if (out->growing) {
+    if (out->growing && out->bytes != out->first) {
         free(out->bytes);
     }
     *out = (struct json_out){.failed = true};
@@ -59,10 +66,14 @@ static bool grow(struct json_out *out, size_t more)
     size_t needed = out->count + more;
     size_t capacity = out->capacity * 2 < needed ? needed : out->capacity * 2;
     capacity = capacity > out->bytes_max ? out->bytes_max : capacity;
-    char *bytes = realloc(out->bytes, capacity);
+    bool spills = out->bytes == out->first;
+    char *bytes = spills ? malloc(capacity) : realloc(out->bytes, capacity);
     if (bytes == NULL) {
         out->failed = true;
         return false;
+    }
+    if (spills && out->count > 0) {
+        memcpy(bytes, out->first, out->count);
     }
     out->bytes = bytes;
     out->capacity = capacity;
@@ -76,6 +87,14 @@ static inline char *reserve(struct json_out *out, size_t bytes)
         return NULL;
     }
     return out->bytes + out->count;
+}
+
+char *json_out_reserve(struct json_out *out, size_t bytes)
+{
+    if (out->keyed) {
+        out->failed = true;
+    }
+    return reserve(out, bytes);
 }
 
 static inline void put(struct json_out *out, const char *bytes, size_t count)
@@ -245,27 +264,9 @@ void json_out_text_value(struct json_out *out, struct text value)
 
 static void put_digits(struct json_out *out, bool negative, uint64_t value)
 {
-    static const char pairs[201] = "00010203040506070809101112131415161718192021222324"
-                                   "25262728293031323334353637383940414243444546474849"
-                                   "50515253545556575859606162636465666768697071727374"
-                                   "75767778798081828384858687888990919293949596979899";
-    char digits[21];
-    char *at = digits + sizeof(digits);
-    while (value >= 100) {
-        at -= 2;
-        memcpy(at, pairs + 2 * (value % 100), 2);
-        value /= 100;
-    }
-    if (value >= 10) {
-        at -= 2;
-        memcpy(at, pairs + 2 * value, 2);
-    } else {
-        *--at = (char)('0' + value);
-    }
-    if (negative) {
-        *--at = '-';
-    }
-    put(out, at, (size_t)(digits + sizeof(digits) - at));
+    char digits[DIGITS_MAX + 1] = {'-'};
+    const char *end = digits_put(digits + negative, value);
+    put(out, digits, (size_t)(end - digits));
 }
 
 void json_out_int(struct json_out *out, int64_t value)

@@ -8,7 +8,9 @@
  *   4. Over `bytes_max`, or when memory is short, `failed` is set and nothing more is written: check it once,
  *      at the end, with json_out_text() or json_out_take().
  *
- * Life cycle: init (caller's buffer) or init_growing (heap) -> values -> text/take -> fini.
+ *   5. `first` is the caller's buffer that a spilling writer begins in; bytes == first until it was too small.
+ *
+ * Life cycle: init (caller's buffer), init_growing (heap) or init_spilling (both) -> values -> text/take -> fini.
  */
 #ifndef TROUPE_SERVER_JSON_OUT_H
 #define TROUPE_SERVER_JSON_OUT_H
@@ -19,6 +21,7 @@
 
 struct json_out {
     char *bytes;
+    char *first;
     size_t count;
     size_t capacity;
     size_t bytes_max;
@@ -36,13 +39,18 @@ void json_out_init(struct json_out *out, char *buffer, size_t bytes);
 /** Writes into the heap, growing up to bytes_max. Errors: `failed` when the first allocation fails. */
 void json_out_init_growing(struct json_out *out, size_t bytes, size_t bytes_max);
 
+/** Writes into the caller's buffer and goes on in the heap, up to bytes_max, when that is full. Borrows: buffer,
+ *  which outlives the text. */
+void json_out_init_spilling(struct json_out *out, char *buffer, size_t bytes, size_t bytes_max);
+
 /** Frees a growing buffer that was not taken; harmless otherwise. */
 void json_out_fini(struct json_out *out);
 
 /** What was written, or the absent text when it failed or a container is still open. Borrows: until fini. */
 struct text json_out_text(const struct json_out *out);
 
-/** Gives a growing buffer away (free() it), or NULL as json_out_text(). *count is its length. */
+/** Gives a growing buffer away (free() it, unless it is the one that was given to init_spilling), or NULL as
+ *  json_out_text(). *count is its length. */
 char *json_out_take(struct json_out *out, size_t *count);
 
 void json_out_open_object(struct json_out *out);
@@ -65,6 +73,15 @@ void json_out_null(struct json_out *out);
 
 /** An RFC 3339 time with milliseconds; null outside years 0..9999. */
 void json_out_time(struct json_out *out, int64_t unix_ms);
+
+/** Room for `bytes` more, NULL when there is none or a key waits for its value: for whole members (or elements) that
+ *  the caller writes himself, commas between them included. They count once json_out_commit() is told where they end. */
+char *json_out_reserve(struct json_out *out, size_t bytes);
+static inline void json_out_commit(struct json_out *out, const char *end)
+{
+    out->comma = true;
+    out->count = (size_t)(end - out->bytes);
+}
 
 /** Text that is JSON already, written by this module or checked by json_parse(). */
 void json_out_raw(struct json_out *out, struct text json);

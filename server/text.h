@@ -34,6 +34,15 @@ static inline bool text_equal(struct text a, struct text b)
     return a.count == b.count && (a.count == 0 || memcmp(a.bytes, b.bytes, a.count) == 0);
 }
 
+/** Copies a text to `at`, where there is room for it. Returns: the end of the copy. */
+static inline char *text_put(char *at, struct text text)
+{
+    if (text.count != 0) {
+        memcpy(at, text.bytes, text.count);
+    }
+    return at + text.count;
+}
+
 /** ASCII lower case of one byte; everything else stays as it is, whatever the locale. */
 static inline unsigned char text_lower(unsigned char byte)
 {

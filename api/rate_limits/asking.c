@@ -160,8 +160,8 @@ static void send_check(struct http_request *request, rl_ask *ask)
     rl_check check = {
         .hash = ask->hash, .cost = ask->cost, .policy_id = ask->policy_id, .how = (uint32_t)ask->how};
 
-    http_request_call(request, tr_to(rl_partition_pid(ask->partition)), tr_msg_new(TR_TYPE(rl_check), &check),
-                      0, was_decided);
+    http_request_ask(request, rl_partition_pid(ask->partition), tr_msg_new(TR_TYPE(rl_check), &check),
+                     was_decided);
 }
 
 void rl_ask_start(struct http_request *request, rl_ask *ask)

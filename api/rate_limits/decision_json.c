@@ -1,74 +1,96 @@
 #include "api/rate_limits/decision_json.h"
 
 #include "api/rate_limits/policy.h"
+#include "server/digits.h"
+#include "server/http/fields.h"
+#include "server/json_scan.h"
 
-#define FIELD_BYTES (RL_POLICY_NAME_MAX + 80)
+/* Both writers reserve the most that can come once and then only copy: on the way of every check. */
+#define MEMBERS_BYTES (160 + 6 * DIGITS_MAX)
+#define FIELDS_BYTES  (128 + 5 * DIGITS_MAX)
 
-void rl_decision_members(struct json_out *out, struct text policy, struct text key, uint64_t cost,
-                         const rl_decision *decision)
+static char *put_number(char *at, struct text before, uint64_t number)
 {
-    json_out_member_bool(out, "allowed", decision->allowed);
-    json_out_member_text(out, "policy", policy);
-    json_out_member_text(out, "key", key);
-    json_out_member_int(out, "cost", (int64_t)cost);
-    json_out_member_int(out, "limit", decision->limit);
-    json_out_member_int(out, "remaining", decision->remaining);
+    return digits_put(text_put(at, before), number);
+}
+
+static char *put_numbers(char *at, uint64_t cost, const rl_decision *decision)
+{
+    at = put_number(at, TEXT(",\"cost\":"), cost);
+    at = put_number(at, TEXT(",\"limit\":"), decision->limit);
+    at = put_number(at, TEXT(",\"remaining\":"), decision->remaining);
     if (decision->allowed || decision->has_retry_after) {
-        json_out_member_int(out, "retry_after_ms", (int64_t)decision->retry_after_ms);
+        at = put_number(at, TEXT(",\"retry_after_ms\":"), decision->retry_after_ms);
     } else {
-        json_out_member_null(out, "retry_after_ms");
+        at = text_put(at, TEXT(",\"retry_after_ms\":null"));
     }
-    json_out_member_int(out, "reset_ms", (int64_t)decision->reset_ms);
+    return put_number(at, TEXT(",\"reset_ms\":"), decision->reset_ms);
 }
 
-/* printf takes longer than the decision. */
-static char *put_text(char *at, const char *bytes, size_t count)
+/* A policy's name is plain by its grammar; most keys are. */
+static bool is_plain(struct text text)
 {
-    memcpy(at, bytes, count);
-    return at + count;
+    return json_skip_plain(text.bytes, text.bytes + text.count) == text.bytes + text.count;
 }
 
-static char *put_number(char *at, uint64_t number)
+static char *put_names(char *at, struct text policy, struct text key, bool allowed)
 {
-    char digits[20];
-    size_t count = 0;
-
-    do {
-        digits[sizeof(digits) - ++count] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number != 0);
-    return put_text(at, digits + sizeof(digits) - count, count);
-}
-
-static char *put_name(char *at, struct text policy)
-{
-    *at++ = '"';
-    at = put_text(at, policy.bytes, policy.count < RL_POLICY_NAME_MAX ? policy.count : RL_POLICY_NAME_MAX);
+    at = text_put(at,
+                  allowed ? TEXT("\"allowed\":true,\"policy\":\"") : TEXT("\"allowed\":false,\"policy\":\""));
+    at = text_put(at, policy);
+    at = text_put(at, TEXT("\",\"key\":\""));
+    at = text_put(at, key);
     *at++ = '"';
     return at;
 }
 
-static void add(struct http_request *request, const char *name, const char *field, const char *end)
+void rl_decision_members(struct json_out *out, struct text policy, struct text key, uint64_t cost,
+                         const rl_decision *decision)
 {
-    http_answer_header(request, name, (struct text){.bytes = field, .count = (size_t)(end - field)});
+    bool plain = is_plain(key);
+
+    if (!plain) {
+        json_out_member_bool(out, "allowed", decision->allowed);
+        json_out_member_text(out, "policy", policy);
+        json_out_member_text(out, "key", key);
+    }
+    char *at = json_out_reserve(out, MEMBERS_BYTES + policy.count + key.count);
+    if (at == NULL) {
+        return;
+    }
+    if (plain) {
+        at = text_put(at, out->comma ? TEXT(",") : TEXT(""));
+        at = put_names(at, policy, key, decision->allowed);
+    }
+    json_out_commit(out, put_numbers(at, cost, decision));
+}
+
+static char *put_policy(char *at, struct text name, struct text policy)
+{
+    at = text_put(text_put(at, name), policy);
+    *at++ = '"';
+    return at;
 }
 
 void rl_decision_headers(struct http_request *request, struct text policy, const rl_decision *decision)
 {
-    char field[FIELD_BYTES];
-    char *at = put_name(field, policy);
+    struct fields *fields = http_answer_fields(request);
+    char *at =
+        policy.count > RL_POLICY_NAME_MAX ? NULL : fields_reserve(fields, FIELDS_BYTES + 2 * policy.count);
 
-    at = put_number(put_text(at, ";q=", 3), decision->policy_quota);
-    at = put_number(put_text(at, ";w=", 3), decision->policy_window_s);
-    add(request, "RateLimit-Policy", field, at);
-    at = put_name(field, policy);
-    at = put_number(put_text(at, ";r=", 3), decision->header_remaining);
+    if (at == NULL) {
+        return;
+    }
+    at = put_policy(at, TEXT("\r\nRateLimit-Policy: \""), policy);
+    at = put_number(at, TEXT(";q="), decision->policy_quota);
+    at = put_number(at, TEXT(";w="), decision->policy_window_s);
+    at = put_policy(at, TEXT("\r\nRateLimit: \""), policy);
+    at = put_number(at, TEXT(";r="), decision->header_remaining);
     if (decision->has_next_token) {
-        at = put_number(put_text(at, ";t=", 3), decision->next_token_s);
+        at = put_number(at, TEXT(";t="), decision->next_token_s);
     }
-    add(request, "RateLimit", field, at);
     if (!decision->allowed && decision->has_retry_after) {
-        add(request, "Retry-After", field, put_number(field, decision->retry_after_s));
+        at = put_number(at, TEXT("\r\nRetry-After: "), decision->retry_after_s);
     }
-    http_answer_header(request, "Cache-Control", TEXT("no-store"));
+    fields_commit(fields, text_put(at, TEXT("\r\nCache-Control: no-store")));
 }

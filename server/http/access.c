@@ -10,20 +10,27 @@ static bool any_equal(const struct settings_texts *tokens, struct text presented
     return equal;
 }
 
-static struct text host_of(const struct http_request *request)
+static bool host_is_foreign(const struct http_request *request)
 {
+    struct text host = http_trim(http_header(&request->guard.headers, HTTP_FIELD_HOST));
+    struct connection *peer = request->peer;
     if (request->target.form == HTTP_FORM_ABSOLUTE) {
-        return request->target.authority;
+        return request->target.authority.count != 0 && !http_host_is_loopback(request->target.authority);
     }
-    return http_trim(http_header(&request->guard.headers, HTTP_FIELD_HOST));
+    if (peer == NULL || !text_equal(host, connection_host(peer))) {
+        return host.count != 0 && !http_host_is_loopback(host);
+    }
+    if (peer->host_kind == HOST_UNJUDGED) {
+        peer->host_kind = host.count == 0 || http_host_is_loopback(host) ? HOST_LOOPBACK : HOST_FOREIGN;
+    }
+    return peer->host_kind == HOST_FOREIGN;
 }
 
 static enum problem_code judge_open(struct http_request *request)
 {
     const struct listener *listener = request->core->listener;
-    struct text host = host_of(request);
     bool local = request->peer == NULL || request->peer->loopback;
-    if (local && listener->host_checked && host.count != 0 && !http_host_is_loopback(host)) {
+    if (local && listener->host_checked && host_is_foreign(request)) {
         request->refusal_detail = "this listener is open to this machine only: Host must name it";
         return PROBLEM_FOREIGN_HOST;
     }

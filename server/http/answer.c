@@ -6,10 +6,8 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
 
-#define BODY_FIRST_BYTES 512
-#define BODY_BYTES_MAX   ((size_t)64 << 20)
+#define BODY_BYTES_MAX ((size_t)64 << 20)
 
 void answer_init(struct answer *answer)
 {
@@ -18,10 +16,16 @@ void answer_init(struct answer *answer)
     answer->content_type = NULL;
     answer->body = NULL;
     answer->body_bytes = 0;
-    answer->header_count = 0;
-    answer->header_used = 0;
     answer->out_open = false;
     answer->code = PROBLEM_NONE;
+    fields_init(&answer->fields);
+}
+
+static void body_free(struct answer *answer, char *body)
+{
+    if (body != answer->small) {
+        free(body);
+    }
 }
 
 void answer_fini(struct answer *answer)
@@ -29,8 +33,9 @@ void answer_fini(struct answer *answer)
     if (answer->out_open) {
         json_out_fini(&answer->out);
     }
-    free(answer->body);
+    body_free(answer, answer->body);
     answer->body = NULL;
+    fields_fini(&answer->fields);
 }
 
 void answer_reset(struct answer *answer)
@@ -53,40 +58,18 @@ struct answer *answer_of(struct http_request *request)
 
 /* ---- header fields ---- */
 
-static bool is_field_value(struct text value)
-{
-    for (size_t i = 0; i < value.count; i++) {
-        unsigned char byte = (unsigned char)value.bytes[i];
-        if ((byte < 0x20 && byte != '\t') || byte == 0x7f) {
-            return false;
-        }
-    }
-    return true;
-}
-
 void http_answer_header(struct http_request *request, const char *name, struct text value)
 {
     struct answer *answer = answer_of(request);
-    if (answer->ready) {
-        return;
-    }
-    char *copy = answer->header_bytes + answer->header_used;
-    size_t room = ANSWER_HEADER_BYTES - answer->header_used;
-    if (value.count >= room) {
-        bool arena_is_mine = answer == &request->answer;
-        copy = arena_is_mine ? json_arena_take(http_request_arena(request), value.count + 1) : NULL;
-    } else {
-        answer->header_used += value.count + 1;
-    }
-    if (copy == NULL || answer->header_count == ANSWER_HEADERS_MAX || !is_field_value(value)) {
+    if (!answer->ready && !fields_add(&answer->fields, text_of(name), value)) {
         http_answer_problem(request, PROBLEM_INTERNAL_ERROR, NULL);
-        return;
     }
-    memcpy(copy, value.bytes, value.count);
-    copy[value.count] = '\0';
-    answer->headers[answer->header_count].name = name;
-    answer->headers[answer->header_count].value = copy;
-    answer->header_count++;
+}
+
+struct fields *http_answer_fields(struct http_request *request)
+{
+    struct answer *answer = answer_of(request);
+    return answer->ready ? NULL : &answer->fields;
 }
 
 void http_answer_headerf(struct http_request *request, const char *name, const char *format, ...)
@@ -105,10 +88,12 @@ void http_answer_headerf(struct http_request *request, const char *name, const c
 struct json_out *http_answer_out(struct http_request *request)
 {
     struct answer *answer = answer_of(request);
-    if (!answer->out_open) {
-        json_out_init_growing(&answer->out, BODY_FIRST_BYTES, BODY_BYTES_MAX);
-        answer->out_open = true;
+    if (!answer->out_open && answer->ready) { /* in vain, but `small` holds the answer */
+        json_out_init_growing(&answer->out, ANSWER_SMALL_BYTES, BODY_BYTES_MAX);
+    } else if (!answer->out_open) {
+        json_out_init_spilling(&answer->out, answer->small, sizeof(answer->small), BODY_BYTES_MAX);
     }
+    answer->out_open = true;
     return &answer->out;
 }
 
@@ -118,7 +103,7 @@ static void complete(struct http_request *request, unsigned status, const char *
 {
     struct answer *answer = answer_of(request);
     if (answer->ready) {
-        free(body);
+        body_free(answer, body);
         return;
     }
     answer->status = status;
@@ -203,16 +188,6 @@ static struct json_out *problem_open(struct http_request *request, enum problem_
     return out;
 }
 
-static bool has_header(const struct answer *answer, const char *name)
-{
-    for (size_t i = 0; i < answer->header_count; i++) {
-        if (strcmp(answer->headers[i].name, name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 struct json_out *http_problem_begin(struct http_request *request, enum problem_code code, const char *detail)
 {
     return problem_open(request, code, text_of(detail), NULL);
@@ -222,8 +197,7 @@ void http_problem_end(struct http_request *request)
 {
     struct answer *answer = answer_of(request);
     unsigned status = problem_status(answer->code);
-    if (status == 503 && !answer->ready && answer->header_count < ANSWER_HEADERS_MAX &&
-        !has_header(answer, "Retry-After")) {
+    if (status == 503 && !answer->ready && !fields_have(&answer->fields, TEXT("Retry-After"))) {
         http_answer_header(request, "Retry-After", TEXT("1"));
     }
     if (is_silent(request)) {
@@ -299,43 +273,17 @@ void answer_refusal(struct http_request *request)
 
 /* ---- to libmicrohttpd ---- */
 
-static struct MHD_Response *response_of(struct answer *answer)
-{
-    if (answer->body == NULL) {
-        return MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    }
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer_with_free_callback(answer->body_bytes, answer->body, free);
-    if (response != NULL) {
-        answer->body = NULL;
-    }
-    return response;
-}
-
-static void trace_header(struct http_request *request, struct MHD_Response *response)
-{
-    if (request->trace.continued) {
-        char text[TRACEPARENT_BYTES + 1];
-        trace_context_write(&request->trace, text);
-        text[TRACEPARENT_BYTES] = '\0';
-        MHD_add_response_header(response, "traceparent", text);
-    }
-}
-
 bool answer_send_early(struct http_request *request)
 {
     char head[512];
     struct answer *answer = answer_of(request);
-    time_t now = time(NULL);
-    struct tm utc;
-    char date[64] = "";
-    (void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &utc));
+    struct text date = http_date_text(&request->core->date);
     int count = snprintf(
         head, sizeof(head),
-        "HTTP/1.1 %u %s\r\nDate: %s\r\nConnection: close\r\nContent-Length: %zu\r\nX-Request-Id: %.*s\r\n"
+        "HTTP/1.1 %u %s\r\nDate: %.*s\r\nConnection: close\r\nContent-Length: %zu\r\nX-Request-Id: %.*s\r\n"
         "X-Content-Type-Options: nosniff\r\n%s%s%s\r\n",
-        answer->status, problem_title(answer->code), date, answer->body_bytes, (int)request->id.count,
-        request->id.bytes, answer->content_type == NULL ? "" : "Content-Type: ",
+        answer->status, problem_title(answer->code), (int)date.count, date.bytes, answer->body_bytes,
+        (int)request->id.count, request->id.bytes, answer->content_type == NULL ? "" : "Content-Type: ",
         answer->content_type == NULL ? "" : answer->content_type, answer->content_type == NULL ? "" : "\r\n");
     struct iovec parts[2] = {{head, (size_t)count}, {answer->body, answer->body_bytes}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
@@ -351,6 +299,61 @@ static bool must_close(const struct http_request *request)
            (most != 0 && request->peer != NULL && request->peer->requests >= (uint64_t)most);
 }
 
+static struct MHD_Response *response_of(struct answer *answer)
+{
+    if (answer->body == NULL || answer->body == answer->small) { /* the request outlives the response */
+        return MHD_create_response_from_buffer(answer->body_bytes, answer->body, MHD_RESPMEM_PERSISTENT);
+    }
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer_with_free_callback(answer->body_bytes, answer->body, free);
+    if (response != NULL) {
+        answer->body = NULL;
+    }
+    return response;
+}
+
+/* Everything that stands between "Date: " and the next field of libmicrohttpd's own. */
+#define BLOCK_BYTES_MAX \
+    (HTTP_DATE_BYTES + REQUEST_ID_BYTES_MAX + FIELDS_BYTES_MAX + TRACEPARENT_BYTES + CONTENT_TYPE_MAX + 128)
+#define CONTENT_TYPE_MAX 64
+
+static size_t block_write(const struct http_request *request, const struct answer *answer, char *block)
+{
+    char *at = text_put(block, http_date_text(&request->core->date));
+    at = text_put(at, TEXT("\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: "));
+    at = text_put(at, request_id_text(&request->id));
+    if (answer->content_type != NULL) {
+        at = text_put(at, TEXT("\r\nContent-Type: "));
+        struct text type = text_of(answer->content_type);
+        TR_ASSERT(type.count <= CONTENT_TYPE_MAX);
+        at = text_put(at, type);
+    }
+    at = text_put(at, (struct text){.bytes = answer->fields.bytes, .count = answer->fields.count});
+    if (request->trace.continued) {
+        at = text_put(at, TEXT("\r\ntraceparent: "));
+        trace_context_write(&request->trace, at);
+        at += TRACEPARENT_BYTES;
+    }
+    return (size_t)(at - block);
+}
+
+/* libmicrohttpd copies fields one by one, with three allocations each, and one field costs what ten would. So all go in
+ * as the value of one, Date, which it then does not make itself. It takes no CR and LF in values: it is given a
+ * filler of the same length first, whose bytes, its own copy of it, are then replaced. (The library is one version only,
+ * see guard_library_known.) */
+static bool add_fields(const struct http_request *request, const struct answer *answer,
+                       struct MHD_Response *response)
+{
+    static const char filler[BLOCK_BYTES_MAX + 1] = {[0 ... BLOCK_BYTES_MAX - 1] = '.'};
+    UNCLEARED char block[BLOCK_BYTES_MAX];
+    size_t count = block_write(request, answer, block);
+    if (MHD_add_response_header(response, "Date", filler + BLOCK_BYTES_MAX - count) != MHD_YES) {
+        return false;
+    }
+    memcpy((char *)(uintptr_t)MHD_get_response_header(response, "Date"), block, count);
+    return true;
+}
+
 enum MHD_Result answer_queue(struct http_request *request)
 {
     struct answer *answer = request->own != NULL ? request->own : &request->answer;
@@ -359,22 +362,13 @@ enum MHD_Result answer_queue(struct http_request *request)
     if (response == NULL) {
         return MHD_NO;
     }
-    if (answer->content_type != NULL) {
-        MHD_add_response_header(response, "Content-Type", answer->content_type);
+    enum MHD_Result result = MHD_NO;
+    if (add_fields(request, answer, response)) {
+        if (must_close(request)) {
+            MHD_add_response_header(response, "Connection", "close");
+        }
+        result = MHD_queue_response(request->connection, status, response);
     }
-    char id[REQUEST_ID_BYTES_MAX + 1];
-    memcpy(id, request->id.bytes, request->id.count);
-    id[request->id.count] = '\0';
-    MHD_add_response_header(response, "X-Request-Id", id);
-    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    for (size_t i = 0; i < answer->header_count; i++) {
-        MHD_add_response_header(response, answer->headers[i].name, answer->headers[i].value);
-    }
-    trace_header(request, response);
-    if (must_close(request)) {
-        MHD_add_response_header(response, "Connection", "close");
-    }
-    enum MHD_Result result = MHD_queue_response(request->connection, status, response);
     MHD_destroy_response(response);
     return result;
 }

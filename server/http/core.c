@@ -16,7 +16,10 @@ static void port_answer(void *ctx, uint64_t number, const tr_msg *answer, tr_ter
     struct http_core *core = ctx;
     unsigned tag;
     struct http_request *request = request_by_number(core, number, &tag);
-    if (request != NULL && request->reply != NULL) {
+    if (number <= WATCHES_MAX) {
+        watch_down(core, number, reason);
+    } else if (request != NULL && request->reply != NULL) {
+        request->watch = 0;
         request->reply(request, tag, answer, reason);
     }
 }
@@ -27,7 +30,9 @@ void http_core_run(struct http_core *core)
 {
     tr_scratch_mark mark = tr_scratch(); /* handlers may make terms */
     core->ready = false;
-    core->now_ms = tr_now_ms();
+    core->now_ns = (int64_t)tr_now_ns();
+    core->now_ms = core->now_ns / 1000000;
+    http_date_update(&core->date, time(NULL));
     MHD_run(core->daemon);
     tr_scratch_release(mark);
 }
@@ -283,6 +288,7 @@ static void port_opened(void *ctx)
     struct http_core *core = opened->core;
     core->port = opened->port;
     free(opened);
+    watches_forget(core);
     pending_port_died(core);
     ears_open(core);
     if (__atomic_exchange_n(&core->accepting, 1, __ATOMIC_ACQ_REL) == 0) {

@@ -15,11 +15,14 @@
  *      stopped accepting for that (or for want of descriptors) is `deaf`; whoever frees a place wakes all
  *      deaf cores, and
  *      their ticks look again, in case that was not what they were short of.
- *   5. A request asked for in the name of a port that died is answered 503 when the next port opens.
+ *   5. A process in `watched` is monitored by the port, under its index as number; it leaves with its DOWN, which
+ *      is then the answer of all that asked it (watch.c).
+ *   6. A request asked for in the name of a port that died is answered 503 when the next port opens.
  */
 #ifndef TROUPE_SERVER_HTTP_CORE_H
 #define TROUPE_SERVER_HTTP_CORE_H
 
+#include "server/http/date.h"
 #include "server/http/exchange.h"
 #include "server/http/listener.h"
 #include "server/http/peer.h"
@@ -28,12 +31,17 @@
 #include <pthread.h>
 
 #define LISTENERS_MAX 16
+#define WATCHES_MAX   256
+
+#define HOST_KNOWN_BYTES 64
 
 struct request_slot {
     struct http_request *request;
     uint32_t generation;
     uint32_t next_free;
 };
+
+enum host_kind { HOST_UNJUDGED, HOST_LOOPBACK, HOST_FOREIGN };
 
 struct connection {
     struct connection *next, *prev;
@@ -49,6 +57,10 @@ struct connection {
     bool fresh;      /* no request line was read yet */
     bool unseen_end; /* the peer's end may have come with its last bytes: look once */
     bool cut;
+    /* The last well-formed Host: a client sends the same one again and again. */
+    uint8_t host_count;
+    char host[HOST_KNOWN_BYTES];
+    enum host_kind host_kind;
 };
 
 struct ear {
@@ -71,7 +83,7 @@ struct http_core {
     unsigned tick_ms;            /* what the tick is set to; 0: off */
     bool up;                     /* loop objects exist */
     bool stopping;               /* the node stops: nobody is left to ask */
-    int64_t now_ms;              /* at the beginning of the daemon's last run */
+    int64_t now_ns, now_ms;      /* at the beginning of the daemon's last run */
     int64_t connections_due_ms;  /* not to look at their deadlines before */
     int64_t connections_next_ms; /* the earliest deadline, as of the last look */
     bool touched;                /* deadlines were set since */
@@ -86,12 +98,14 @@ struct http_core {
     unsigned free_count;
     struct request_slot *slots;
     uint32_t slot_count, slot_free;
+    tr_pid watched[WATCHES_MAX + 1]; /* TR_NO_PID: free; 0 stays free */
     struct http_request *pending;
     struct http_request *resume;
     unsigned waiting;
     unsigned suspended;
     unsigned unsent; /* answers that libmicrohttpd has and the client may not have yet */
     struct request_id_source ids;
+    struct http_date date; /* at the beginning of the daemon's last run */
 };
 
 struct http_metrics {
@@ -122,6 +136,13 @@ void listener_core_opened(struct listener *listener);
 
 /** Runs the daemon once. */
 void http_core_run(struct http_core *core);
+/** The absent text before the first request. */
+static inline struct text connection_host(const struct connection *connection)
+{
+    return (struct text){.bytes = connection->host_count == 0 ? NULL : connection->host,
+                         .count = connection->host_count};
+}
+
 /** For an answer to be read; timeout_ms below 0: none, there is no answer yet. */
 void connection_deadline(struct connection *connection, int64_t timeout_ms);
 /** For the next bytes of the client. */
@@ -134,6 +155,12 @@ void tick_wanted(struct http_core *core);
 void pending_tick(struct http_core *core, int64_t now_ms);
 /** Answers 503 to those that wait for a process they asked through a port that is gone. */
 void pending_port_died(struct http_core *core);
+/** The index under which a process is watched, beginning now if need be; 0: it cannot be, call it. */
+uint32_t watch_of(struct http_core *core, tr_pid pid);
+/** A watched process ended. */
+void watch_down(struct http_core *core, uint64_t number, tr_term reason);
+/** The port they were monitored by is gone. */
+void watches_forget(struct http_core *core);
 /** Answers 503 to all: the node stops. */
 void pending_stop(struct http_core *core);
 /** Begins, or goes on, to accept, unless the listener closes. */

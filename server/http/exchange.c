@@ -41,12 +41,13 @@ static void request_init(struct http_request *request, struct http_core *core,
     request->json = NULL;
     request->target_buffer = NULL;
     request->arena_open = false;
-    request->started_ns = (int64_t)tr_now_ns();
+    request->started_ns = core->now_ns;
     request->deadline_ms = request->started_ns / 1000000 + core->listener->settings->request_timeout_ms;
     request->pending = request->resuming = request->handed = request->counted = false;
     request->own = NULL;
     __atomic_store_n(&request->job_pid, TR_NO_PID, __ATOMIC_RELAXED);
     request->slot = 0;
+    request->watch = 0;
     request->reply = NULL;
     request->on_timeout = NULL;
     request->job = NULL;
@@ -275,10 +276,21 @@ static bool must_end_now(const struct http_request *request)
            (refused && has_body(request) && (large || expects || request->guard.chunked));
 }
 
+/* The next request of this connection most likely has the same Host. */
+static void note_host(struct connection *peer, struct text host)
+{
+    if (host.count <= HOST_KNOWN_BYTES && !text_equal(host, connection_host(peer))) {
+        peer->host_count = (uint8_t)host.count;
+        (void)text_put(peer->host, host);
+        peer->host_kind = HOST_UNJUDGED;
+    }
+}
+
 static enum MHD_Result head(struct http_request *request, const char *method, const char *version)
 {
     struct http_core *core = request->core;
     const struct settings *settings = listener_of(request)->settings;
+    request->guard.known_host = connection_host(request->peer);
     enum guard_verdict verdict = guard_check(&request->guard, request->connection, method, version);
     if (verdict == GUARD_OK && request->guard.header_count > settings->max_headers) {
         verdict = request->guard.verdict = GUARD_TOO_MANY_FIELDS;
@@ -292,6 +304,7 @@ static enum MHD_Result head(struct http_request *request, const char *method, co
     if (verdict != GUARD_OK) {
         refuse(request, guard_problem(verdict), guard_detail(verdict));
     } else {
+        note_host(request->peer, http_header(&request->guard.headers, HTTP_FIELD_HOST));
         judge_head(request, method);
     }
     connection_listens(request->peer, settings->body_timeout_ms);

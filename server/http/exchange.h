@@ -21,6 +21,7 @@
 #ifndef TROUPE_SERVER_HTTP_EXCHANGE_H
 #define TROUPE_SERVER_HTTP_EXCHANGE_H
 
+#include "server/http/fields.h"
 #include "server/http/guard.h"
 #include "server/http/request.h"
 #include "server/http/request_id.h"
@@ -28,8 +29,7 @@
 #include <microhttpd.h>
 #include <uv.h>
 
-#define ANSWER_HEADERS_MAX  16
-#define ANSWER_HEADER_BYTES 768
+#define ANSWER_SMALL_BYTES  512
 #define TARGET_INLINE_BYTES 512
 #define ARENA_INLINE_BYTES  1024
 
@@ -49,18 +49,13 @@ struct answer {
     bool ready;      /* complete */
     unsigned status; /* 0: nothing said yet */
     const char *content_type;
-    char *body; /* malloc'd */
+    char *body; /* malloc'd, or `small` */
     size_t body_bytes;
-    size_t header_count;
-    struct {
-        const char *name;
-        const char *value;
-    } headers[ANSWER_HEADERS_MAX];
-    size_t header_used;
-    char header_bytes[ANSWER_HEADER_BYTES];
     struct json_out out;
     bool out_open;
     enum problem_code code; /* of an error answer, for log and metrics */
+    struct fields fields;
+    char small[ANSWER_SMALL_BYTES]; /* where bodies begin; most end there */
 };
 
 struct http_request {
@@ -103,6 +98,7 @@ struct http_request {
     tr_resource job_end;       /* the process's last act */
     struct answer *own;        /* what the core says at the deadline while `answer` is not its */
     uint32_t slot, generation; /* slot 0: none */
+    uint32_t watch;            /* of the process whose answer it waits for; 0: monitored, or none */
     http_reply *reply;
     void (*on_timeout)(struct http_request *request);
     void (*job)(struct http_request *request);

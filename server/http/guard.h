@@ -67,7 +67,8 @@ struct guard {
     const char *method;
     const char *uri;
     size_t uri_bytes;
-    uintptr_t next;   /* where the next field's name must begin */
+    uintptr_t next;         /* where the next field's name must begin */
+    struct text known_host; /* a Host found well-formed before on this connection; absent: none */
     const char *tail; /* the end of the last piece: line ends, now NUL bytes, must be all that follows */
     struct http_headers headers;
 };

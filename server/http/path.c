@@ -20,12 +20,17 @@ static int hex_value(char digit)
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
+static bool has_escapes(struct text part, bool plus_is_blank)
+{
+    return part.count > 0 && (memchr(part.bytes, '%', part.count) != NULL ||
+                              (plus_is_blank && memchr(part.bytes, '+', part.count) != NULL));
+}
+
 /* Decodes one part to *free and moves *free behind it; a part that needs no decoding stays where it is. */
 static enum http_path_fault decode(struct text part, bool plus_is_blank, char **free, struct text *out)
 {
     char *to = *free;
-    if (part.count == 0 || (memchr(part.bytes, '%', part.count) == NULL &&
-                            (!plus_is_blank || memchr(part.bytes, '+', part.count) == NULL))) {
+    if (!has_escapes(part, plus_is_blank)) {
         *out = part; /* visible ASCII as it stands */
         return HTTP_PATH_NONE;
     }
@@ -65,11 +70,11 @@ static bool is_sendable(struct text raw)
            memchr(raw.bytes, '#', raw.count) == NULL;
 }
 
-static void take_segment(struct http_target *target, struct text part, char **free)
+static void take_segment(struct http_target *target, struct text part, bool escaped, char **free)
 {
     uint16_t index = target->segment_count;
     struct text segment = part;
-    enum http_path_fault fault = decode(part, false, free, &segment);
+    enum http_path_fault fault = escaped ? decode(part, false, free, &segment) : HTTP_PATH_NONE;
     if (fault == HTTP_PATH_NONE && is_dots(segment)) {
         fault = HTTP_PATH_DOTS;
     }
@@ -94,16 +99,18 @@ static struct text part_between(const char *first, const char *last)
 static void split_path(struct http_target *target, char **free)
 {
     const char *end = target->path.bytes + target->path.count;
+    bool escaped = has_escapes(target->path, false);
     if (target->path.count <= 1) {
         return;
     }
-    for (const char *first = target->path.bytes + 1;;) {
-        const char *slash = first == end ? NULL : memchr(first, '/', (size_t)(end - first));
-        take_segment(target, part_between(first, slash == NULL ? end : slash), free);
-        if (slash == NULL) {
+    for (const char *first = target->path.bytes + 1, *at = first;; at++) {
+        if (at == end || *at == '/') { /* segments are short: a loop beats memchr */
+            take_segment(target, part_between(first, at), escaped, free);
+            first = at + 1;
+        }
+        if (at == end) {
             return;
         }
-        first = slash + 1;
     }
 }
 

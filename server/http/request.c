@@ -132,6 +132,27 @@ void http_request_call(struct http_request *request, tr_dest to, tr_msg *msg, un
     }
 }
 
+void http_request_ask(struct http_request *request, tr_pid pid, tr_msg *msg, http_reply *reply)
+{
+    uint32_t watch = watch_of(request->core, pid);
+    if (watch == 0) {
+        http_request_call(request, tr_to(pid), msg, 0, reply);
+        return;
+    }
+    if (is_out_of_hand(request)) {
+        tr_msg_drop(msg);
+        return;
+    }
+    request_take_slot(request);
+    request->reply = reply;
+    request->watch = watch;
+    tr_err err = tr_port_ask(request->core->port, request_number(request, 0), pid, msg);
+    if (err != TR_OK) {
+        request->watch = 0;
+        reply(request, 0, NULL, err == TR_E_FULL ? TR_ATOM(MAILBOX_FULL) : TR_ATOM(NOPROC));
+    }
+}
+
 /* ---- jobs: a process of the request's own ---- */
 
 static void job_main(const void *arg)

@@ -88,6 +88,10 @@ typedef void http_reply(struct http_request *request, unsigned tag, const tr_msg
 void http_request_call(struct http_request *request, tr_dest to, tr_msg *msg, unsigned tag,
                        http_reply *reply);
 
+/** The same for a process that many requests ask, one call of a request at a time, tag 0: instead of monitoring it for
+ *  each call, the core watches it once. */
+void http_request_ask(struct http_request *request, tr_pid pid, tr_msg *msg, http_reply *reply);
+
 /** Runs fn(request) in a process of its own, linked to nobody. When fn returns, what it answered is sent. 503
  *  overloaded when no process can be had.
  *  Context: handler or reply function; after this the handler must not touch the request any more. */
@@ -96,11 +100,14 @@ void http_request_spawn(struct http_request *request, void (*fn)(struct http_req
 /* ---- answering
  * ----------------------------------------------------------------------------------------------- */
 
-/** Adds a header field. name is static; value is copied. Bytes that may not stand in a field make the answer
+/** Adds a header field. Both are copied. Bytes that may not stand in a field make the answer
  *  a 500. */
 void http_answer_header(struct http_request *request, const char *name, struct text value);
 void http_answer_headerf(struct http_request *request, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/** The fields of the answer, for a handler that writes several at once; NULL once it is answered. */
+struct fields *http_answer_fields(struct http_request *request);
 
 /** The body being written. A handler writes its document here, then calls http_answer_json. */
 struct json_out *http_answer_out(struct http_request *request);

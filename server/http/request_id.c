@@ -12,11 +12,26 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
+/* Eight digits at once: one nibble a byte, each then raised to its digit. */
+static void put_hex32(char *at, uint32_t value)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t x = value;
+    x = (x << 16 | x) & UINT64_C(0x0000FFFF0000FFFF);
+    x = (x << 8 | x) & UINT64_C(0x00FF00FF00FF00FF);
+    x = (x << 4 | x) & UINT64_C(0x0F0F0F0F0F0F0F0F);
+    uint64_t letters = (x + ones * 6) >> 4 & ones;
+    x += ones * '0' + letters * ('a' - '0' - 10);
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    memcpy(at, &x, sizeof(x));
+}
+
 static void put_hex64(char *at, uint64_t value)
 {
-    for (int i = 15; i >= 0; i--, value >>= 4) {
-        at[i] = hex[value & 15];
-    }
+    put_hex32(at, (uint32_t)(value >> 32));
+    put_hex32(at + 8, (uint32_t)value);
 }
 
 void request_id_source_seed(struct request_id_source *source, uint64_t prefix, uint64_t offset)

@@ -16,6 +16,7 @@ struct node {
     uint16_t literal_count;
     uint16_t param; /* node behind {name} */
     uint16_t depth;
+    uint32_t params;                                /* bit d: on the way here segment d is a parameter */
     unsigned methods;                               /* that end here */
     unsigned rest_methods;                          /* that end here with `...` */
     const struct route *routes[HTTP_METHODS_COUNT]; /* of this path */
@@ -84,7 +85,7 @@ __attribute__((format(printf, 2, 3))) static bool fail(const struct builder *b, 
     return false;
 }
 
-static uint16_t add_node(struct router *router, unsigned depth)
+static uint16_t add_node(struct router *router, unsigned depth, uint32_t params)
 {
     if (router->node_count >= NO_NODE) {
         return NO_NODE;
@@ -98,15 +99,18 @@ static uint16_t add_node(struct router *router, unsigned depth)
         router->nodes = nodes;
         router->node_capacity = capacity;
     }
-    router->nodes[router->node_count] = (struct node){.param = NO_NODE, .depth = (uint16_t)depth};
+    router->nodes[router->node_count] =
+        (struct node){.param = NO_NODE, .depth = (uint16_t)depth, .params = params};
     return (uint16_t)router->node_count++;
 }
 
 static uint16_t find_literal(const struct node *node, struct text segment)
 {
     for (size_t i = 0; i < node->literal_count; i++) {
-        if (text_equal(node->literals[i].text, segment)) {
-            return node->literals[i].node;
+        const struct literal *literal = &node->literals[i];
+        if (literal->text.count == segment.count && segment.count > 0 &&
+            literal->text.bytes[0] == segment.bytes[0] && text_equal(literal->text, segment)) {
+            return literal->node;
         }
     }
     return NO_NODE;
@@ -118,7 +122,7 @@ static uint16_t add_literal(struct router *router, uint16_t at, struct text segm
     if (found != NO_NODE) {
         return found;
     }
-    uint16_t made = add_node(router, router->nodes[at].depth + 1u);
+    uint16_t made = add_node(router, router->nodes[at].depth + 1u, router->nodes[at].params);
     struct node *node = &router->nodes[at]; /* add_node may have moved it */
     struct literal *literals = realloc(node->literals, (node->literal_count + 1u) * sizeof(*literals));
     if (made == NO_NODE || literals == NULL) {
@@ -134,7 +138,9 @@ static uint16_t add_literal(struct router *router, uint16_t at, struct text segm
 static uint16_t add_param(struct router *router, uint16_t at)
 {
     if (router->nodes[at].param == NO_NODE) {
-        uint16_t made = add_node(router, router->nodes[at].depth + 1u);
+        unsigned depth = router->nodes[at].depth;
+        uint32_t params = router->nodes[at].params | (depth < 32 ? UINT32_C(1) << depth : 0);
+        uint16_t made = add_node(router, depth + 1u, params);
         router->nodes[at].param = made;
     }
     return router->nodes[at].param;
@@ -206,7 +212,7 @@ struct router *router_create(const struct route_table *tables, size_t count, cha
 {
     struct router *router = calloc(1, sizeof(*router));
     struct builder b = {.router = router, .why = why, .why_bytes = why_bytes};
-    if (router == NULL || add_node(router, 0) == NO_NODE) {
+    if (router == NULL || add_node(router, 0, 0) == NO_NODE) {
         (void)fail(&b, "no memory");
         router_destroy(router);
         return NULL;
@@ -240,19 +246,6 @@ void router_destroy(struct router *router)
 
 /* ---- searching ---- */
 
-/* A route's params are where its pattern has them: no need to note them on the way. */
-static void fill_params(struct route_match *match, const struct http_target *target)
-{
-    size_t index = 0;
-    for (const char *at = match->route->pattern; *at == '/'; index++) {
-        const char *first = at + 1;
-        at = first + strcspn(first, "/");
-        if (*first == '{' && index < target->segment_count) {
-            match->params[match->param_count++] = target->segments[index];
-        }
-    }
-}
-
 struct search {
     const struct router *router;
     const struct http_target *target;
@@ -260,6 +253,7 @@ struct search {
     unsigned usable; /* segments up to the first bad one */
     bool whole;      /* all segments are usable and kept */
     unsigned allow;
+    uint32_t params;
     uint16_t todo[2 * HTTP_SEGMENTS_MAX + 2]; /* branches yet to be tried, the next on top */
     size_t todo_count;
 };
@@ -300,6 +294,7 @@ static const struct route *search(struct search *s)
         const struct node *node = &s->router->nodes[s->todo[--s->todo_count]];
         const struct route *found = end_here(s, node);
         if (found != NULL) {
+            s->params = node->params;
             return found;
         }
         if (node->rest_methods != 0) {
@@ -307,6 +302,7 @@ static const struct route *search(struct search *s)
             if (node->rests[s->method] != NULL && (rest == NULL || node->depth > rest_depth)) {
                 rest = node->rests[s->method];
                 rest_depth = node->depth;
+                s->params = node->params;
             }
         }
         branch(s, node);
@@ -336,6 +332,16 @@ static enum route_answer answer_without_path(enum http_form form, struct route_m
     return match->method == HTTP_METHOD_UNKNOWN ? ROUTE_METHOD_UNKNOWN : ROUTE_BAD_PATH;
 }
 
+static void fill_params(const struct search *s, struct route_match *match)
+{
+    for (uint32_t left = s->params; left != 0; left &= left - 1) {
+        unsigned segment = (unsigned)__builtin_ctz(left);
+        if (segment < s->target->segment_count) {
+            match->params[match->param_count++] = s->target->segments[segment];
+        }
+    }
+}
+
 enum route_answer router_find(const struct router *router, struct text method,
                               const struct http_target *target, struct route_match *match)
 {
@@ -353,13 +359,14 @@ enum route_answer router_find(const struct router *router, struct text method,
     s.usable = target->bad_segment < target->segment_count ? target->bad_segment : target->segment_count;
     s.whole = target->bad_segment == HTTP_SEGMENT_NONE && !target->more_segments;
     s.allow = 0;
+    s.params = 0;
     s.todo_count = 0;
     const struct route *route = search(&s);
     if (route == NULL) {
         return answer_without_route(&s, match);
     }
     match->route = route;
-    fill_params(match, target);
+    fill_params(&s, match);
     bool bad_query = target->query_fault != HTTP_PATH_NONE && (route->flags & ROUTE_QUERY_IGNORED) == 0;
     return bad_query ? ROUTE_BAD_PATH : ROUTE_FOUND;
 }

@@ -84,7 +84,7 @@ int main(int argc, char *argv[])
         struct MHD_Daemon *daemon = MHD_start_daemon(
             MHD_USE_EPOLL_INTERNAL_THREAD, 0, NULL, NULL, answer, response_new(), MHD_OPTION_LISTEN_SOCKET,
             listen_on(port), MHD_OPTION_THREAD_POOL_SIZE, workers > 1 ? workers : 0,
-            MHD_OPTION_CONNECTION_LIMIT, 4096, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)16384,
+            MHD_OPTION_CONNECTION_LIMIT, 4096, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)8192,
             MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
         if (daemon == NULL) {
             return 1;
@@ -94,7 +94,7 @@ int main(int argc, char *argv[])
             struct MHD_Daemon *daemon = MHD_start_daemon(
                 MHD_USE_EPOLL, 0, NULL, NULL, answer, response_new(), MHD_OPTION_LISTEN_SOCKET,
                 listen_on(port), MHD_OPTION_CONNECTION_LIMIT, 4096, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-                (size_t)16384, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+                (size_t)8192, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
             pthread_t thread;
             if (daemon == NULL || pthread_create(&thread, NULL, loop, daemon) != 0) {
                 return 1;
