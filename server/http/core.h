@@ -4,8 +4,8 @@
  * Invariants
  *   1. Everything here belongs to the core's thread, except the counters marked atomic.
  *   2. `waiting` counts requests whose handler has run and that libmicrohttpd will ask for again at its next
- *      run: while it is not 0, the
- *      daemon is run again in this turn.
+ *      run: while it is not 0, the daemon is run again at once, and the core does not sleep. A request
+ *      that was asked for in vain a few times is suspended.
  *   3. A connection has one deadline at a time: for its first request, its headers, its body, its answer to
  *      be read, or its
  *      next request. While it waits for an answer it has none, its request has. libmicrohttpd's own time-outs

@@ -8,7 +8,10 @@
 
 #define REFUSED_BODY_MAX \
     ((size_t)65536) /* a refused request's body is read to keep the connection, up to this */
-#define LINGER_MS         2000
+#define LINGER_MS 2000
+/* Runs of the daemon that a request waits for its answer before it is suspended. Suspending and resuming takes two system
+ * calls, and most answers of another core's processes come within a few turns. */
+#define PATIENCE_RUNS     8
 #define FREE_REQUESTS_MAX 64
 
 static struct listener *listener_of(const struct http_request *request)
@@ -438,8 +441,9 @@ static enum MHD_Result answer_or_wait(struct http_request *request)
     struct http_core *core = request->core;
     if (request->state == EXCHANGE_BODY) {
         request->state = EXCHANGE_WAITING;
+        request->patience = PATIENCE_RUNS;
         core->waiting++;
-    } else if (request->state == EXCHANGE_WAITING) {
+    } else if (request->state == EXCHANGE_WAITING && --request->patience == 0) {
         uncount_state(request);
         request->state = EXCHANGE_SUSPENDED;
         core->suspended++;

@@ -98,6 +98,7 @@ struct http_request {
     tr_resource job_end;       /* the process's last act */
     struct answer *own;        /* what the core says at the deadline while `answer` is not its */
     uint32_t slot, generation; /* slot 0: none */
+    unsigned patience;         /* runs of the daemon left before it is suspended */
     uint32_t watch;            /* of the process whose answer it waits for; 0: monitored, or none */
     http_reply *reply;
     void (*on_timeout)(struct http_request *request);

@@ -13,6 +13,29 @@ struct field {
 static const struct field fields[HTTP_FIELDS_COUNT] = {HTTP_FIELDS(FIELD_ROW)};
 #undef FIELD_ROW
 
+/* Whether a token is this field's name. Ours are letters and '-', and setting the bit that tells 'a' from 'A' makes no
+ * other token byte one of those: so eight bytes are compared at once, the last eight of them again. */
+static bool is_name(struct text field, struct text name)
+{
+    const uint64_t fold = UINT64_C(0x2020202020202020);
+    uint64_t difference = 0;
+    size_t last = field.count < 8 ? 0 : field.count - 8;
+    if (field.count != name.count || field.bytes[0] != (name.bytes[0] | 0x20)) {
+        return false;
+    }
+    for (size_t i = 0; field.count >= 8; i = i + 8 < last ? i + 8 : last) {
+        uint64_t ours;
+        uint64_t theirs;
+        memcpy(&ours, field.bytes + i, 8);
+        memcpy(&theirs, name.bytes + i, 8);
+        difference |= ours ^ (theirs | fold);
+        if (i == last) {
+            return difference == 0;
+        }
+    }
+    return text_equal_nocase(field, name);
+}
+
 bool http_headers_note(struct http_headers *headers, struct text name, struct text value)
 {
     if (name.count < 4 || name.count > 17) {
@@ -20,9 +43,7 @@ bool http_headers_note(struct http_headers *headers, struct text name, struct te
     }
     for (unsigned f = 0; f < HTTP_FIELDS_COUNT; f++) {
         const struct field *field = &fields[f];
-        if (field->name.count != name.count ||
-            (unsigned char)field->name.bytes[0] != text_lower((unsigned char)name.bytes[0]) ||
-            !text_equal_nocase(field->name, name)) {
+        if (!is_name(field->name, name)) {
             continue;
         }
         uint32_t bit = UINT32_C(1) << f;
@@ -143,6 +164,9 @@ static void skip_blanks(struct text *rest)
 bool http_media_type_is_json(struct text content_type)
 {
     struct text rest = http_trim(content_type);
+    if (text_equal(rest, TEXT("application/json"))) { /* as nearly everybody writes it */
+        return true;
+    }
     struct text type = take_token(&rest);
     if (!text_equal_nocase(type, TEXT("application")) || !take_byte(&rest, '/')) {
         return false;

@@ -47,7 +47,7 @@ static inline struct text http_header(const struct http_headers *headers, enum h
     return (headers->present >> field & 1) != 0 ? headers->values[field] : (struct text){0};
 }
 
-/** Notes a field if it is one of HTTP_FIELDS. Returns: false when it is repeated and must not be. */
+/** Notes a field if it is one of HTTP_FIELDS. name is a token (http_is_token). Returns: false when it is repeated and must not be. */
 bool http_headers_note(struct http_headers *headers, struct text name, struct text value);
 
 /** Whether every byte may stand in a token (method, field name), and there is one. */

@@ -1,7 +1,9 @@
 #include "server/http/headers.h"
 
 #include <criterion/criterion.h>
+#include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #define TESTS(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -171,4 +173,36 @@ Test(headers, tokens_have_the_bytes_of_rfc_9110)
         cr_expect_eq(http_is_token((struct text){&c, 1}), expected, "%d", byte);
     }
     cr_expect_not(http_is_token(TEXT("")));
+}
+
+/* Every name in three spellings, and with each of its bytes changed to the tokens nearest to it. */
+Test(headers, fields_are_known_by_their_whole_name_in_any_case)
+{
+#define NAME(field, text, repeated) text,
+    static const char *const names[] = {HTTP_FIELDS(NAME)};
+#undef NAME
+    for (unsigned f = 0; f < HTTP_FIELDS_COUNT; f++) {
+        char name[32];
+        size_t count = strlen(names[f]);
+        for (int spelling = 0; spelling < 3; spelling++) {
+            struct http_headers headers = {0};
+            for (size_t i = 0; i < count; i++) {
+                bool upper = spelling == 1 || (spelling == 2 && i % 2 == 0);
+                name[i] = upper ? (char)toupper(names[f][i]) : names[f][i];
+            }
+            cr_expect(http_headers_note(&headers, (struct text){name, count}, TEXT("v")));
+            cr_expect(headers.present == UINT32_C(1) << f, "%s", names[f]);
+        }
+        for (size_t i = 0; i < count; i++) {
+            for (const char *other = "!#$%&'*+.^_`|~0129qzQZ"; *other != '\0'; other++) {
+                struct http_headers headers = {0};
+                memcpy(name, names[f], count);
+                name[i] = *other;
+                if (strncasecmp(name, names[f], count) != 0) {
+                    (void)http_headers_note(&headers, (struct text){name, count}, TEXT("v"));
+                    cr_expect(headers.present == 0, "%.*s", (int)count, name);
+                }
+            }
+        }
+    }
 }
