@@ -13,6 +13,7 @@
  *   POST /echo, POST /maybe (body optional), POST /sink   JSON back; {"bytes":n}
  *   /call /two /chain /gone /hang?ms=                     through a gen_server: one call, two, one after the other, a dead
  *                                                         pid, never answered
+ *   /ask /ask/hang?ms=                                    the same server, watched once and not for each call
  *   /late                                                 spawns while a call is under way
  *   /job /job/crash /job/twice /job/wait?ms= /job/burn?ms=&q= /job/header
  *                                                         a process of its own; burn for q ms; wait and header wait for

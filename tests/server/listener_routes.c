@@ -205,6 +205,17 @@ static void hang(struct http_request *request)
     http_request_call(request, tr_to(server_pid()), TR_MSG(number_get, .mode = 1), 0, called);
 }
 
+static void ask(struct http_request *request)
+{
+    http_request_ask(request, server_pid(), TR_MSG(number_get, .mode = 0), called);
+}
+
+static void ask_hang(struct http_request *request)
+{
+    http_request_set_timeout(request, query_int(request, "ms", 100));
+    http_request_ask(request, server_pid(), TR_MSG(number_get, .mode = 1), called);
+}
+
 static void quiet_timeout(struct http_request *request)
 {
     http_answer_empty(request, 204);
@@ -369,6 +380,12 @@ static const struct route routes[] = {
     ROUTE("/maybe", HTTP_POST, echo, CLIENT, JSON_OPTIONAL),
     ROUTE("/sink", HTTP_POST, sink, CLIENT, IGNORED),
     ROUTE("/call", HTTP_GET, call, CLIENT, NONE),
+    ROUTE("/ask", HTTP_GET, ask, CLIENT, NONE),
+    {.pattern = "/ask/hang",
+     .methods = HTTP_GET,
+     .handler = ask_hang,
+     .access = ROUTE_ACCESS_CLIENT,
+     .query = ms},
     ROUTE("/two", HTTP_GET, two, CLIENT, NONE),
     ROUTE("/chain", HTTP_GET, chain, CLIENT, NONE),
     ROUTE("/gone", HTTP_GET, gone, CLIENT, NONE),

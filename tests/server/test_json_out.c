@@ -1,7 +1,9 @@
+#include "server/digits.h"
 #include "server/json_out.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -257,4 +259,88 @@ Test(json_out, trees_deeper_than_the_limit_fail)
     cr_expect_null(json_out_text(&out).bytes);
     json_out_fini(&out);
     cJSON_Delete(root);
+}
+
+Test(json_out, a_spilling_writer_goes_on_in_the_heap_when_the_buffer_is_full)
+{
+    for (size_t room = 0; room <= 40; room++) {
+        char buffer[64];
+        struct json_out out;
+        memset(buffer, '#', sizeof(buffer));
+        json_out_init_spilling(&out, buffer, room, 4096);
+        json_out_open_object(&out);
+        json_out_member_string(&out, "name", "0123456789");
+        json_out_member_int(&out, "number", -12345);
+        json_out_close_object(&out);
+        size_t count = 0;
+        char *bytes = json_out_take(&out, &count);
+        static const char wanted[] = "{\"name\":\"0123456789\",\"number\":-12345}";
+        cr_assert_not_null(bytes);
+        cr_expect(count == strlen(wanted) && memcmp(bytes, wanted, count) == 0);
+        cr_expect((bytes == buffer) == (room >= count), "%zu", room);
+        cr_expect(buffer[room] == '#', "written beyond %zu", room);
+        if (bytes != buffer) {
+            free(bytes);
+        }
+        json_out_fini(&out);
+    }
+}
+
+Test(json_out, a_spilling_writer_that_was_not_taken_frees_its_heap_only)
+{
+    char buffer[8];
+    struct json_out out;
+    json_out_init_spilling(&out, buffer, sizeof(buffer), 4096);
+    json_out_text_value(&out, TEXT("longer than the buffer"));
+    cr_expect(json_out_text(&out).count == 24);
+    json_out_fini(&out);
+    json_out_init_spilling(&out, buffer, sizeof(buffer), 10);
+    json_out_text_value(&out, TEXT("longer than the most"));
+    cr_expect(out.failed);
+    json_out_fini(&out);
+}
+
+Test(json_out, reserved_members_stand_among_the_others)
+{
+    char buffer[64];
+    struct json_out out;
+    json_out_init(&out, buffer, sizeof(buffer));
+    json_out_open_object(&out);
+    char *at = json_out_reserve(&out, 10);
+    cr_assert_not_null(at);
+    json_out_commit(&out, text_put(at, TEXT("\"a\":1")));
+    json_out_member_int(&out, "b", 2);
+    json_out_close_object(&out);
+    cr_expect(text_equal(json_out_text(&out), TEXT("{\"a\":1,\"b\":2}")));
+    json_out_init(&out, buffer, sizeof(buffer));
+    json_out_open_object(&out);
+    json_out_key(&out, "a");
+    cr_expect_null(json_out_reserve(&out, 10), "a value is due");
+    json_out_init(&out, buffer, sizeof(buffer));
+    cr_expect_null(json_out_reserve(&out, sizeof(buffer) + 1));
+}
+
+Test(json_out, digits_are_those_of_printf)
+{
+    uint64_t number = 1;
+    for (int i = 0; i < 200; i++) {
+        const uint64_t near[] = {number - 1, number, number + 1, UINT64_MAX - number, UINT64_MAX};
+        for (size_t k = 0; k < sizeof(near) / sizeof(near[0]); k++) {
+            char ours[DIGITS_MAX + 1] = {0};
+            char theirs[DIGITS_MAX + 1];
+            char *end = digits_put(ours, near[k]);
+            int count = snprintf(theirs, sizeof(theirs), "%llu", (unsigned long long)near[k]);
+            cr_expect(end == ours + count && strcmp(ours, theirs) == 0, "%s, wanted %s", ours, theirs);
+        }
+        number = i % 2 == 0 ? number * 3 : number + number / 7; /* all lengths come by */
+        number = number == 0 ? 1 : number;
+    }
+    for (uint64_t power = 1, i = 0; i < 20; i++, power *= 10) {
+        char ours[DIGITS_MAX + 1] = {0};
+        digits_put(ours, power);
+        cr_expect(strlen(ours) == i + 1);
+        memset(ours, 0, sizeof(ours));
+        digits_put(ours, power - 1);
+        cr_expect(strlen(ours) == (i == 0 ? 1 : i));
+    }
 }

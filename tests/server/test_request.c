@@ -260,6 +260,11 @@ Test(request, over_max_inflight_is_503_and_the_place_comes_back)
 
 /* ---- what dies under it ---- */
 
+static bool server_differs(void *old)
+{
+    return fixture_server_pid() != *(tr_pid *)old && fixture_server_pid() != TR_NO_PID;
+}
+
 Test(request, whose_server_is_killed_gets_503_and_the_next_one_is_served)
 {
     fixture_start(NULL);
@@ -278,10 +283,72 @@ Test(request, whose_server_is_killed_gets_503_and_the_next_one_is_served)
     stop_quiet();
 }
 
+/* On two cores: each watches the server for itself. */
+Test(request, that_asked_a_watched_server_gets_503_when_it_dies_and_the_next_one_is_served)
+{
+    enum { CLIENTS = 16 };
+    int fds[CLIENTS];
+    fixture_start((const char *[]){"--workers=2", NULL});
+    for (int i = 0; i < CLIENTS; i++) {
+        fds[i] = fixture_connect();
+    }
+    for (int round = 0; round < 5; round++) {
+        tr_pid old = fixture_server_pid();
+        for (int i = 0; i < CLIENTS; i++) {
+            expect_get(fds[i], "/ask", 200, NULL);
+        }
+        cr_assert(fixture_eventually(fixture_inflight_is, &(int64_t){0}));
+        for (int i = 0; i < CLIENTS; i++) { /* some watched, some called */
+            cr_assert(client_say(fds[i], i % 4 == 0 ? GET("/hang?ms=20000") : GET("/ask/hang?ms=20000")));
+        }
+        cr_assert(fixture_eventually(fixture_inflight_is, &(int64_t){CLIENTS}));
+        fixture_kill(old);
+        for (int i = 0; i < CLIENTS; i++) {
+            struct reply reply = client_read(fds[i], false);
+            cr_expect(reply.status == 503 && reply_has(&reply, "killed"), "%u", reply.status);
+            reply_free(&reply);
+        }
+        cr_assert(fixture_eventually(server_differs, &old));
+    }
+    for (int i = 0; i < CLIENTS; i++) {
+        close(fds[i]);
+    }
+    stop_quiet();
+}
+
 static bool ports_differ(void *old)
 {
     const tr_pid *pids = old;
     return fixture_port_pid(0) != pids[0] && fixture_port_pid(1) != pids[1];
+}
+
+Test(request, that_asked_a_watched_server_is_answered_when_the_port_dies)
+{
+    fixture_start((const char *[]){"--workers=1", NULL});
+    int fd = fixture_connect();
+    for (int round = 0; round < 5; round++) {
+        expect_get(fd, "/ask", 200, NULL);
+        cr_assert(fixture_eventually(fixture_inflight_is, &(int64_t){0}));
+        cr_assert(client_say(fd, GET("/ask/hang?ms=20000")));
+        cr_assert(fixture_eventually(fixture_inflight_is, &(int64_t){1}));
+        tr_pid old[2] = {fixture_port_pid(0), 1};
+        fixture_kill(old[0]);
+        cr_assert(fixture_eventually(ports_differ, old));
+        struct reply reply = client_read(fd, false);
+        cr_expect(reply.status == 503, "%u", reply.status);
+        reply_free(&reply);
+    }
+    /* the new port watches anew: the server's end is heard of */
+    expect_get(fd, "/ask", 200, NULL);
+    cr_assert(fixture_eventually(fixture_inflight_is, &(int64_t){0}));
+    cr_assert(client_say(fd, GET("/ask/hang?ms=20000")));
+    cr_assert(fixture_eventually(fixture_inflight_is, &(int64_t){1}));
+    fixture_kill(fixture_server_pid());
+    struct reply reply = client_read(fd, false);
+    cr_expect(reply.status == 503 && reply_has(&reply, "killed"), "%u", reply.status);
+    reply_free(&reply);
+    close(fd);
+    stop_quiet();
 }
 
 Test(request, under_way_when_its_port_dies_gets_503_and_later_ones_are_served)
