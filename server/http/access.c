@@ -26,25 +26,25 @@ static bool host_is_foreign(const struct http_request *request)
     return peer->host_kind == HOST_FOREIGN;
 }
 
-static enum problem_code judge_open(struct http_request *request)
+static enum problem_code judge_open(struct http_request *request, const char **detail)
 {
     const struct listener *listener = request->core->listener;
     bool local = request->peer == NULL || request->peer->loopback;
     if (local && listener->host_checked && host_is_foreign(request)) {
-        request->refusal_detail = "this listener is open to this machine only: Host must name it";
+        *detail = "this listener is open to this machine only: Host must name it";
         return PROBLEM_FOREIGN_HOST;
     }
     request->principal = HTTP_ADMIN;
     return PROBLEM_NONE;
 }
 
-enum problem_code access_judge(struct http_request *request)
+enum problem_code access_judge(struct http_request *request, const char **detail)
 {
     const struct listener *listener = request->core->listener;
     const struct settings *settings = listener->settings;
     enum route_access access = request->match.route->access;
     if (listener->open_access) {
-        return judge_open(request);
+        return judge_open(request, detail);
     }
     struct text token = http_bearer_token(http_header(&request->guard.headers, HTTP_FIELD_AUTHORIZATION));
     if (token.count != 0 && any_equal(&settings->admin_token, token)) {
@@ -56,11 +56,11 @@ enum problem_code access_judge(struct http_request *request)
         return PROBLEM_NONE;
     }
     if (request->principal == HTTP_NOBODY) {
-        request->refusal_detail = "a bearer token is needed";
+        *detail = "a bearer token is needed";
         return PROBLEM_UNAUTHORIZED;
     }
     if (access == ROUTE_ACCESS_ADMIN && request->principal != HTTP_ADMIN) {
-        request->refusal_detail = "this call needs an admin token";
+        *detail = "this call needs an admin token";
         return PROBLEM_FORBIDDEN;
     }
     return PROBLEM_NONE;

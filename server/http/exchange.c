@@ -260,7 +260,9 @@ static void judge_head(struct http_request *request, const char *method)
     if (request->match.route == NULL) {
         return;
     }
-    refuse(request, access_judge(request), request->refusal_detail);
+    const char *detail = NULL;
+    enum problem_code access = access_judge(request, &detail);
+    refuse(request, access, detail);
     judge_load(request);
     if ((int64_t)request->guard.content_length > listener_of(request)->settings->max_body_bytes &&
         request->guard.has_length) {

@@ -136,8 +136,8 @@ bool answer_send_early(struct http_request *request);
 void answer_refusal(struct http_request *request);
 
 /* ---- access (access.c) ---- */
-/** Who asks. Sets request->principal, or returns a refusal. */
-enum problem_code access_judge(struct http_request *request);
+/** Who asks. Sets request->principal, or returns a refusal and writes why (static). */
+enum problem_code access_judge(struct http_request *request, const char **detail);
 
 /** The answer that the caller may write: the process its own, the core the other. */
 struct answer *answer_of(struct http_request *request);

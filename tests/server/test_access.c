@@ -52,6 +52,7 @@ Test(access, refusal_says_how_to_ask)
     int fd = fixture_connect();
     struct reply reply = client_get(fd, "/ping");
     cr_expect(reply.status == 401 && reply_has(&reply, "\"code\":\"unauthorized\""));
+    cr_expect(reply_has(&reply, "\"detail\":\"a bearer token is needed\""));
     cr_expect(reply_header(&reply, "WWW-Authenticate") != NULL);
     reply_free(&reply);
     close(fd);
@@ -88,6 +89,11 @@ Test(access, without_tokens_a_foreign_host_is_refused)
         unsigned status = status_of("GET", "/ping", rows[i].fields);
         cr_expect(status == rows[i].status, "%u, wanted %u: %s", status, rows[i].status, rows[i].fields);
     }
+    int fd = fixture_connect();
+    struct reply reply = client_ask(fd, "GET /ping HTTP/1.1\r\nHost: example.org\r\n\r\n");
+    cr_expect(reply_has(&reply, "\"detail\":\"this listener is open to this machine only"), "%s", reply.body);
+    reply_free(&reply);
+    close(fd);
     /* The target of the absolute form stands for Host. */
     cr_expect_eq(status_of("GET", "http://example.org/ping", "Host: localhost\r\n"), 403);
     cr_expect_eq(status_of("GET", "http://localhost/ping", "Host: localhost\r\n"), 200);
