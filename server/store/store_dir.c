@@ -66,7 +66,7 @@ static enum store_status refuse_second(int lock_fd, const char *path, struct sto
     char holder[24] = "";
     ssize_t got = pread(lock_fd, holder, sizeof holder - 1, 0);
     holder[got > 0 ? got : 0] = '\0';
-    holder[strcspn(holder, "\n")] = '\0';
+    holder[strcspn(holder, " \n")] = '\0';
     *error = (struct store_error){.status = STORE_LOCKED, .os_errno = EWOULDBLOCK};
     snprintf(error->text, sizeof error->text, "the data directory %s is in use by process %s", path,
              holder[0] == '\0' ? "(unknown)" : holder);

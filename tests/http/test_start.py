@@ -219,6 +219,7 @@ def test_data_directory():
             assert os.path.isdir(data)
             second = support.run("--data", data, "--listen", "127.0.0.1:0")
             assert second.returncode == BAD_SETTINGS and data in second.stderr, second
+            assert "in use by process %d\n" % service.process.pid in second.stderr, second
             assert service.get("/healthz").status == 200
         with support.Service(data=data) as service:
             assert service.get("/healthz").status == 200
