@@ -222,8 +222,12 @@ static int apply_value(struct settings *settings, const struct settings_row *row
         if (row->kind == SETTINGS_SOURCES && cJSON_IsObject(value)) {
             return apply_sources(settings, row, value, origin, error);
         }
+        if (cJSON_IsString(value)) {
+            settings_clear(settings, row);
+            return settings_add(settings, row, value->valuestring, origin, error);
+        }
         return cJSON_IsArray(value) ? apply_array(settings, row, value, origin, error)
-                                    : wrong_type(value, "an array of strings", origin, error);
+                                    : wrong_type(value, "a string or an array of strings", origin, error);
     }
     bool fits = row->kind == SETTINGS_INTEGER   ? cJSON_IsNumber(value)
                 : row->kind == SETTINGS_BOOLEAN ? cJSON_IsBool(value)

@@ -95,7 +95,7 @@ Test(settings, later_layers_win_for_every_type)
     char *file = temporary(
         "{\"workers\":1,\"data\":\"f\",\"enable_drills\":true,\"log_level\":\"warn\",\"access_log\":\"all\","
         "\"fault_limit\":\"1/1\",\"listen\":[\"127.0.0.1:1\"],\"client_token\":[\"f1\",\"f2\"],"
-        "\"source\":[\"user=http://f/\"]}");
+        "\"admin_token\":\"f3\",\"source\":[\"user=http://f/\"]}");
     struct settings *s = load(ARGS("--config", file), ENV());
     cr_assert_eq(s->workers, 1);
     cr_assert_str_eq(s->data, "f");
@@ -105,6 +105,7 @@ Test(settings, later_layers_win_for_every_type)
     cr_assert_eq(s->fault_limit.count, 1);
     cr_assert_str_eq(s->listen.items[0].text, "127.0.0.1:1");
     cr_assert_eq(s->client_token.count, 2);
+    cr_assert_eq(s->admin_token.count, 1, "a text alone is a list of one");
     cr_assert_str_eq(s->source.items[0].url_template, "http://f/");
     settings_destroy(s);
 
@@ -348,7 +349,7 @@ Test(settings, secrets_never_reach_errors_or_the_effective_settings)
     cr_assert_null(strstr(error.text, "sh,"));
     refused(ARGS("--client-tokens=hush"), ENV(), "--client-tokens", "did you mean --client-token?");
     cr_assert_null(strstr(error.text, "hush"));
-    refused_file("{\"client_token\":\"hush\"}", "client_token", "is a string");
+    refused_file("{\"client_token\":{\"hush\":\"hush\"}}", "client_token", "is an object");
     cr_assert_null(strstr(error.text, "hush"));
     refused(ARGS("--gateway=http://me:hush@bank/"), ENV(), "--gateway", "user or password");
     cr_assert_null(strstr(error.text, "hush"));
@@ -414,7 +415,8 @@ Test(settings, the_file_is_judged_strictly)
     refused_file("{\"data\":\"x", "line 1", "does not end");
     refused_file("{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}", "line 1",
                  "too deep");
-    refused_file("{\"listen\":\"127.0.0.1:1\"}", "\"listen\"", "is a string; it must be an array of strings");
+    refused_file("{\"listen\":1}", "\"listen\"", "is a number; it must be a string or an array of strings");
+    refused_file("{\"listen\":\"127.0.0.1:1,127.0.0.1:2\"}", "\"listen\"", "127.0.0.1:1,127.0.0.1:2");
     refused_file("{\"listen\":[1]}", "\"listen\"", "a number as an item");
     refused_file("{\"source\":{\"user\":1}}", "\"source\"", "a number as a URL");
     refused(ARGS("--config", "/nonexistent"), ENV(), "settings file /nonexistent", "No such file");
