@@ -34,13 +34,12 @@
 #define JSON_INTEGER     (1 << 16)
 #define JSON_INTEGER_MAX INT64_C(9007199254740991)
 
-#define JSON_DEPTH_LIMIT      32 /* the parser's own stack; json_limits.depth_max may only be smaller */
-#define JSON_NUMBER_BYTES_MAX 60
+#define JSON_DEPTH_LIMIT 32 /* the parser's own stack; json_limits.depth_max may only be smaller */
 
 struct json_limits {
-    unsigned depth_max; /* containers within containers; [] is 1 deep */
-    size_t tokens_max;  /* values, containers included */
-    size_t string_bytes_max;
+    unsigned depth_max;      /* containers within containers; [] is 1 deep */
+    size_t tokens_max;       /* values, containers included */
+    size_t string_bytes_max; /* of a number as well */
 };
 
 /** What API.md promises: depth 32; 65 536 values; a string may fill the body. */

@@ -226,7 +226,7 @@ static bool read_string(struct reader *r, char **string, size_t *count)
 static bool keep_number_text(struct reader *r, const char *first, cJSON *item)
 {
     size_t bytes = (size_t)(r->at - first);
-    if (bytes > JSON_NUMBER_BYTES_MAX) {
+    if (bytes > r->limits->string_bytes_max) {
         r->at = first;
         return fail(r, JSON_FAULT_TOO_LONG);
     }

@@ -213,9 +213,21 @@ Test(json, values_end_at_the_limit)
     cr_expect(json_parse(&arena, TEXT("\"abc\""), &limits, &root, &error));
     cr_expect_not(json_parse(&arena, TEXT("\"abcd\""), &limits, &root, &error));
     cr_expect_eq(error.fault, JSON_FAULT_TOO_LONG);
-    char number[128];
+    cr_expect_not(json_parse(&arena, TEXT("12.5"), &limits, &root, &error));
+    cr_expect_eq(error.fault, JSON_FAULT_TOO_LONG);
+}
+
+Test(json, a_number_of_any_length_is_json)
+{
+    struct json_error error;
+    cJSON *root;
+    char number[5000];
     memset(number, '1', sizeof(number));
-    cr_expect_eq(fault_of(number, sizeof(number)), JSON_FAULT_TOO_LONG);
+    struct text text = {.bytes = number, .count = sizeof(number)};
+    cr_assert(json_parse(&arena, text, &json_limits_default, &root, &error));
+    int64_t value;
+    cr_expect(cJSON_IsNumber(root) && !json_integer(root, &value), "a number, and no integer of ours");
+    cr_expect(strlen(root->valuestring) == sizeof(number), "kept as it was written");
 }
 
 Test(json, memory_ends_at_the_limit)
