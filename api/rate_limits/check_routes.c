@@ -35,8 +35,9 @@ static void answer_decision(struct http_request *request, const rl_ask *ask, con
         answer_too_dear(request, ask, decided);
         return;
     }
-    rl_decision_headers(request, ask->policy, decision);
-    if (decision->allowed || ask->how == RL_HOW_PEEK) {
+    bool denied = !decision->allowed && ask->how != RL_HOW_PEEK;
+    rl_decision_headers(request, ask->policy, decision, denied);
+    if (!denied) {
         out = http_answer_out(request);
         json_out_open_object(out);
         rl_decision_members(out, ask->policy, ask->key, ask->cost, decision);

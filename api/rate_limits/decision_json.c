@@ -72,7 +72,8 @@ static char *put_policy(char *at, struct text name, struct text policy)
     return at;
 }
 
-void rl_decision_headers(struct http_request *request, struct text policy, const rl_decision *decision)
+void rl_decision_headers(struct http_request *request, struct text policy, const rl_decision *decision,
+                         bool denied)
 {
     struct fields *fields = http_answer_fields(request);
     char *at =
@@ -89,7 +90,7 @@ void rl_decision_headers(struct http_request *request, struct text policy, const
     if (decision->has_next_token) {
         at = put_number(at, TEXT(";t="), decision->next_token_s);
     }
-    if (!decision->allowed && decision->has_retry_after) {
+    if (denied && decision->has_retry_after) {
         at = put_number(at, TEXT("\r\nRetry-After: "), decision->retry_after_s);
     }
     fields_commit(fields, text_put(at, TEXT("\r\nCache-Control: no-store")));

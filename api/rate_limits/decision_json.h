@@ -3,7 +3,7 @@
  * Invariants
  *   1. RateLimit-Policy: "name";q=limit;w=seconds to fill. RateLimit: "name";r=remaining;t=seconds to the next token, 0 while r >= 1,
  *      left out when no waiting helps. Source: draft-ietf-httpapi-ratelimit-headers.
- *   2. Retry-After and retry_after_ms are there or not together, for a denial; a limit of 0 has neither.
+ *   2. Of a denial Retry-After and retry_after_ms are there or not together; a limit of 0 has neither. A look has the member only.
  *   3. No answer that carries a decision may be stored by anybody (Cache-Control: no-store).
  */
 #ifndef API_RATE_LIMITS_DECISION_JSON_H
@@ -16,7 +16,8 @@
 void rl_decision_members(struct json_out *out, struct text policy, struct text key, uint64_t cost,
                          const rl_decision *decision);
 
-/** Adds RateLimit-Policy, RateLimit, Retry-After, Cache-Control. */
-void rl_decision_headers(struct http_request *request, struct text policy, const rl_decision *decision);
+/** Adds RateLimit-Policy, RateLimit, Cache-Control and, when the request is denied (a look never is), Retry-After. */
+void rl_decision_headers(struct http_request *request, struct text policy, const rl_decision *decision,
+                         bool denied);
 
 #endif

@@ -12,7 +12,7 @@
 
 static void answer_gate(struct http_request *request, const rl_ask *ask, const rl_decided *decided)
 {
-    rl_decision_headers(request, ask->policy, &decided->decision);
+    rl_decision_headers(request, ask->policy, &decided->decision, !decided->decision.allowed);
     http_answer_empty(request, decided->decision.allowed ? 204 : ask->deny_status);
 }
 

@@ -111,6 +111,17 @@ def test_peek_is_pure(service):
     assert left <= passed <= left + 2, (left, passed)
 
 
+def test_a_look_is_no_denial(service):
+    """A look at an empty bucket says when to come again in its body; Retry-After is for denials."""
+    policy = make(service, SLOW)
+    assert check(service, policy, "a", 5).status == 200
+    look = service.get("%s/%s/keys/a" % (ROOT, policy))
+    assert (look.status, look.json()["allowed"], look.header("Retry-After")) == (200, False, None)
+    assert look.json()["retry_after_ms"] > 0
+    denied = check(service, policy, "a")
+    assert denied.status == 429 and denied.header("Retry-After") == str(DAY_MS // 1000)
+
+
 def test_reset_fills(service):
     """DELETE of a key gives 204 and a full bucket, whether it was known or not."""
     policy, key = make(service, SLOW), fresh()
