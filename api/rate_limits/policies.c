@@ -258,6 +258,34 @@ static void arm(policies *self, int64_t next_ms)
     }
 }
 
+/* RL_DONE_FOUND, RL_NO_SUCH_OVERRIDE (one that has expired is none), or why it cannot be read. */
+static enum rl_outcome read_override(const rl_key_name *name, rl_override_row *out)
+{
+    rl_override_found found;
+    enum store_status status = run(rl_sql_get_override, name, sizeof(*name), &found, sizeof(found));
+
+    if (status != STORE_REJECTED) {
+        return outcome_of(status);
+    }
+    if (!found.found || found.row.expires_at_ms <= rl_wall_ms()) {
+        return RL_NO_SUCH_OVERRIDE;
+    }
+    *out = found.row;
+    return RL_DONE_FOUND;
+}
+
+/* RL_DONE_FOUND: the condition holds. Nobody else writes overrides, so it holds until this callback's own write. */
+static enum rl_outcome judge_override(const rl_key_name *name, uint64_t expected)
+{
+    rl_override_row now;
+    enum rl_outcome found = expected == RL_ANY_VERSION ? RL_DONE_FOUND : read_override(name, &now);
+
+    if (expected == RL_ANY_VERSION || (found != RL_DONE_FOUND && found != RL_NO_SUCH_OVERRIDE)) {
+        return found;
+    }
+    return expected == (found == RL_DONE_FOUND ? now.version : 0) ? RL_DONE_FOUND : RL_VERSION_CONFLICT;
+}
+
 static tr_next put_override(policies *self, tr_from from, const rl_ask_put_override *ask)
 {
     rl_override_row row = ask->row;
@@ -265,6 +293,10 @@ static tr_next put_override(policies *self, tr_from from, const rl_ask_put_overr
 
     if (find_id(self, row.name.policy_id) == NULL) {
         return answer_override(from, RL_NO_SUCH_POLICY, NULL);
+    }
+    enum rl_outcome judged = judge_override(&row.name, ask->expected);
+    if (judged != RL_DONE_FOUND) {
+        return answer_override(from, judged, NULL);
     }
     row.expires_at_ms = ask->expires_in_ms == 0 ? RL_NEVER : rl_wall_ms() + ask->expires_in_ms;
     intend(RL_INTENT_OVERRIDE, row.name.policy_id, &row.name);
@@ -277,6 +309,7 @@ static tr_next put_override(policies *self, tr_from from, const rl_ask_put_overr
         return answer_override(from, outcome_of(status), NULL);
     }
     row.cookie = written.cookie;
+    row.version = written.version;
     enum rl_result result = rl__switch_override(&row);
     if (result != RL_OK) {
         (void)run(rl_sql_drop_override, &row.name, sizeof(row.name), &written, sizeof(written));
@@ -293,16 +326,10 @@ static tr_next put_override(policies *self, tr_from from, const rl_ask_put_overr
 
 static tr_next get_override(tr_from from, const rl_ask_get_override *ask)
 {
-    rl_override_found found;
-    enum store_status status = run(rl_sql_get_override, &ask->name, sizeof(ask->name), &found, sizeof(found));
+    rl_override_row row;
+    enum rl_outcome found = read_override(&ask->name, &row);
 
-    if (status != STORE_REJECTED) {
-        return answer_override(from, outcome_of(status), NULL);
-    }
-    if (!found.found || found.row.expires_at_ms <= rl_wall_ms()) {
-        return answer_override(from, RL_NO_SUCH_OVERRIDE, NULL);
-    }
-    return answer_override(from, RL_DONE_FOUND, &found.row);
+    return answer_override(from, found, found == RL_DONE_FOUND ? &row : NULL);
 }
 
 static enum store_status drop_override_rows(const rl_key_name *name, bool *existed)
@@ -317,7 +344,11 @@ static enum store_status drop_override_rows(const rl_key_name *name, bool *exist
 static tr_next drop_override(tr_from from, const rl_ask_drop_override *ask)
 {
     bool existed = false;
+    enum rl_outcome judged = judge_override(&ask->name, ask->expected);
 
+    if (judged != RL_DONE_FOUND) {
+        return answer_override(from, judged, NULL);
+    }
     intend(RL_INTENT_OVERRIDE, ask->name.policy_id, &ask->name);
     enum store_status status = drop_override_rows(&ask->name, &existed);
     if (status == STORE_UNKNOWN) {

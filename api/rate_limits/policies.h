@@ -47,11 +47,15 @@ TR_MESSAGE(rl_policy_answer, {
     rl_policy_entry entry;
 });
 TR_MESSAGE(rl_ask_put_override, {
-    rl_override_row row;   /* without cookie */
+    rl_override_row row;   /* without cookie and version */
     int64_t expires_in_ms; /* 0: never */
+    uint64_t expected;
 });
 TR_MESSAGE(rl_ask_get_override, { rl_key_name name; });
-TR_MESSAGE(rl_ask_drop_override, { rl_key_name name; });
+TR_MESSAGE(rl_ask_drop_override, {
+    rl_key_name name;
+    uint64_t expected;
+});
 TR_MESSAGE(rl_override_answer, {
     uint32_t outcome;
     rl_override_row row;

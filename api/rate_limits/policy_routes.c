@@ -32,7 +32,7 @@ static void answer_failure(struct http_request *request, enum rl_outcome outcome
         http_answer_problem(request, PROBLEM_OVERRIDE_NOT_FOUND, "this key has no numbers of its own");
         break;
     case RL_VERSION_CONFLICT:
-        http_answer_problem(request, PROBLEM_VERSION_CONFLICT, "the policy was changed in the meantime");
+        http_answer_problem(request, PROBLEM_VERSION_CONFLICT, "it was changed in the meantime");
         break;
     case RL_TOO_MANY:
         http_answer_problem(request, PROBLEM_STORAGE_FULL, "there is no room for more policies or overrides");
@@ -60,6 +60,13 @@ void rl_route_policies(struct http_request *request)
     uint32_t i = 0;
 
     if (!http_request_page(request, &limit, &cursor)) {
+        return;
+    }
+    if (cursor.bytes != NULL && !rl_policy_name_ok(cursor.bytes, cursor.count)) {
+        struct json_errors errors;
+        json_errors_init(&errors);
+        json_errors_add_query(&errors, TEXT("cursor"), "is not a cursor that this list gave out");
+        http_answer_errors(request, &errors);
         return;
     }
     /* The cursor is the last name given: it stays good when policies come and go. */
@@ -198,6 +205,13 @@ static bool key_fits(struct http_request *request)
     return true;
 }
 
+static void answer_row(struct http_request *request, unsigned status, const rl_override_row *row)
+{
+    http_answer_etag(request, row->version);
+    rl_override_write(http_answer_out(request), http_request_param(request, 0), row);
+    http_answer_json(request, status);
+}
+
 static void override_answered(struct http_request *request, unsigned tag, const tr_msg *reply, tr_term reason)
 {
     const rl_override_answer *answer = TR_MATCH(reply, rl_override_answer);
@@ -209,10 +223,15 @@ static void override_answered(struct http_request *request, unsigned tag, const 
     }
     switch ((enum rl_outcome)answer->outcome) {
     case RL_DONE_CREATED:
+        answer_row(request, 201, &answer->row);
+        break;
     case RL_DONE_REPLACED:
+        answer_row(request, 200, &answer->row);
+        break;
     case RL_DONE_FOUND:
-        rl_override_write(http_answer_out(request), http_request_param(request, 0), &answer->row);
-        http_answer_json(request, answer->outcome == RL_DONE_CREATED ? 201 : 200);
+        if (http_request_precondition(request, answer->row.version)) {
+            answer_row(request, 200, &answer->row);
+        }
         break;
     case RL_DONE_DROPPED:
         http_answer_empty(request, 204);
@@ -223,18 +242,72 @@ static void override_answered(struct http_request *request, unsigned tag, const 
     }
 }
 
+/* --- overrides: changing one, at once or after a look at the version that If-Match and If-None-Match are about --- */
+
+/* The change that waits for the version. */
+typedef struct override_change {
+    bool drop;
+    rl_ask_put_override put; /* a drop has the name only */
+} override_change;
+
+static void ask_change(struct http_request *request, const override_change *change)
+{
+    tr_msg *msg;
+
+    if (change->drop) {
+        msg = TR_MSG(rl_ask_drop_override, .name = change->put.row.name, .expected = change->put.expected);
+    } else {
+        msg = tr_msg_new(TR_TYPE(rl_ask_put_override), &change->put);
+    }
+    ask_policies(request, msg, override_answered);
+}
+
+static void version_was_read(struct http_request *request, unsigned tag, const tr_msg *reply, tr_term reason)
+{
+    const rl_override_answer *answer = TR_MATCH(reply, rl_override_answer);
+    override_change *change = http_request_state(request);
+
+    (void)tag;
+    if (answer == NULL) {
+        rl_answer_not_reached(request, reason);
+    } else if (answer->outcome != RL_DONE_FOUND && (change->drop || answer->outcome != RL_NO_SUCH_OVERRIDE)) {
+        answer_failure(request, (enum rl_outcome)answer->outcome);
+    } else if (http_request_precondition(request, answer->row.version)) {
+        change->put.expected = answer->row.version;
+        ask_change(request, change);
+    }
+}
+
+static void change_override(struct http_request *request, const override_change *change)
+{
+    override_change *waiting;
+
+    if (!is_conditional(request)) {
+        ask_change(request, change);
+        return;
+    }
+    waiting = json_arena_take(http_request_arena(request), sizeof(*waiting));
+    if (waiting == NULL) {
+        rl_answer_unavailable(request);
+        return;
+    }
+    *waiting = *change;
+    http_request_set_state(request, waiting);
+    ask_policies(request, TR_MSG(rl_ask_get_override, .name = change->put.row.name), version_was_read);
+}
+
 void rl_route_override_put(struct http_request *request)
 {
     const rl_policy_entry *entry =
         rl_snapshot_find(rl_snapshot_now(&rl_service.policies), http_request_param(request, 0));
-    rl_ask_put_override ask = {.expires_in_ms = 0};
+    override_change change = {.drop = false, .put.expected = RL_ANY_VERSION};
     struct json_errors errors;
     bool fits;
 
     json_errors_init(&errors);
     fits = rl_key_fits(http_request_param(request, 1), &errors);
     if (!rl_override_read(http_request_json(request), entry == NULL ? RL_ENFORCE : entry->policy.mode,
-                          &ask.row.policy, &ask.expires_in_ms, &errors) ||
+                          &change.put.row.policy, &change.put.expires_in_ms, &errors) ||
         !fits) {
         http_answer_errors(request, &errors);
         return;
@@ -243,31 +316,28 @@ void rl_route_override_put(struct http_request *request)
         rl_answer_no_policy(request, http_request_param(request, 0));
         return;
     }
-    key_of_path(request, entry->policy_id, &ask.row.name);
-    ask_policies(request, tr_msg_new(TR_TYPE(rl_ask_put_override), &ask), override_answered);
-}
-
-static void ask_for_key(struct http_request *request, bool drop)
-{
-    const rl_policy_entry *entry = key_fits(request) ? policy_of_path(request) : NULL;
-    rl_key_name name;
-
-    if (entry == NULL) {
-        return;
-    }
-    key_of_path(request, entry->policy_id, &name);
-    ask_policies(request,
-                 drop ? TR_MSG(rl_ask_drop_override, .name = name)
-                      : TR_MSG(rl_ask_get_override, .name = name),
-                 override_answered);
+    key_of_path(request, entry->policy_id, &change.put.row.name);
+    change_override(request, &change);
 }
 
 void rl_route_override_get(struct http_request *request)
 {
-    ask_for_key(request, false);
+    const rl_policy_entry *entry = key_fits(request) ? policy_of_path(request) : NULL;
+    rl_key_name name;
+
+    if (entry != NULL) {
+        key_of_path(request, entry->policy_id, &name);
+        ask_policies(request, TR_MSG(rl_ask_get_override, .name = name), override_answered);
+    }
 }
 
 void rl_route_override_delete(struct http_request *request)
 {
-    ask_for_key(request, true);
+    const rl_policy_entry *entry = key_fits(request) ? policy_of_path(request) : NULL;
+    override_change change = {.drop = true, .put.expected = RL_ANY_VERSION};
+
+    if (entry != NULL) {
+        key_of_path(request, entry->policy_id, &change.put.row.name);
+        change_override(request, &change);
+    }
 }

@@ -19,13 +19,19 @@ static const char *const migrations[] = {
     "  debt_part INTEGER NOT NULL, debt_unit INTEGER NOT NULL, full_in_ns INTEGER NOT NULL,"
     "  saved_at_ms INTEGER NOT NULL, full_at_ms INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX rate_limits_levels_full ON rate_limits_levels(full_at_ms);",
+    /* Those that are there get the next versions, in the order of their ids. */
+    "ALTER TABLE rate_limits_overrides ADD COLUMN version INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE rate_limits_overrides SET version = id + (SELECT value FROM rate_limits_meta WHERE name = 'revision');"
+    "UPDATE rate_limits_meta SET value = value + (SELECT coalesce(max(id), 0) FROM rate_limits_overrides)"
+    "  WHERE name = 'revision';",
 };
 
 const struct store_schema rl_schema = {
     .name = "rate_limits", .version = sizeof(migrations) / sizeof(migrations[0]), .migrations = migrations};
 
-#define POLICY_COLUMNS   "id, name, version, tokens, amount, every_ms, default_cost, style, mode"
-#define OVERRIDE_COLUMNS "id, policy_id, key, tokens, amount, every_ms, 1, style, mode, expires_at_ms"
+#define POLICY_COLUMNS "id, name, version, tokens, amount, every_ms, default_cost, style, mode"
+#define OVERRIDE_COLUMNS \
+    "id, policy_id, key, tokens, amount, every_ms, 1, style, mode, expires_at_ms, version"
 
 /* --- rows --- */
 
@@ -74,8 +80,9 @@ static bool key_of_row(const struct store_row *row, int policy, int key, rl_key_
 
 static bool override_of_row(const struct store_row *row, rl_override_row *out)
 {
-    *out =
-        (rl_override_row){.cookie = (uint64_t)store_row_int(row, 0), .expires_at_ms = store_row_int(row, 9)};
+    *out = (rl_override_row){.cookie = (uint64_t)store_row_int(row, 0),
+                             .expires_at_ms = store_row_int(row, 9),
+                             .version = (uint64_t)store_row_int(row, 10)};
     return key_of_row(row, 1, 2, &out->name) && policy_of_row(row, 3, &out->policy);
 }
 
@@ -184,15 +191,20 @@ enum store_status rl_sql_put_override(struct store_tx *tx, const void *arg, void
 
     existed = written->existed;
     if (status == STORE_OK) {
+        status = next_version(tx, &written->version);
+    }
+    if (status == STORE_OK) {
         status = store_tx_run(
             tx,
             "INSERT INTO rate_limits_overrides(policy_id, key, tokens, amount, every_ms, style, mode, "
-            "expires_at_ms) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT(policy_id, key) DO UPDATE SET "
-            "tokens = ?3, amount = ?4, every_ms = ?5, style = ?6, mode = ?7, expires_at_ms = ?8",
+            "expires_at_ms, version) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) "
+            "ON CONFLICT(policy_id, key) DO UPDATE SET tokens = ?3, amount = ?4, every_ms = ?5, style = ?6, "
+            "mode = ?7, expires_at_ms = ?8, version = ?9",
             STORE_VALUES(store_int(row->name.policy_id), key_value(&row->name), store_int(row->policy.limit),
                          store_int(row->policy.amount), store_int((int64_t)row->policy.every_ms),
                          store_text(rl_style_name(row->policy.style)),
-                         store_text(rl_mode_name(row->policy.mode)), store_int(row->expires_at_ms)));
+                         store_text(rl_mode_name(row->policy.mode)), store_int(row->expires_at_ms),
+                         store_int((int64_t)written->version)));
     }
     if (status == STORE_OK) {
         status = find_override(tx, &row->name, written);

@@ -4,7 +4,7 @@
  * memory. Those that only read answer STORE_REJECTED, so that nothing is committed for them. rl_read_* are for setup.
  *
  * Invariants
- *  R1  policy ids, override ids and versions are never used again.
+ *  R1  policy ids, override ids and versions (one row of numbers for policies and overrides) are never used again.
  *  R2  a key's level is named by its hash: it means something with the seed kept beside it only.
  *  R3  levels are written over each other; those that are full by now are taken out now and then.
  */
@@ -34,6 +34,7 @@ typedef struct rl_override_row {
     uint64_t cookie;
     rl_policy policy;      /* its default_cost means nothing */
     int64_t expires_at_ms; /* wall clock; RL_NEVER: stays */
+    uint64_t version;      /* of the last write; 0: not written yet */
 } rl_override_row;
 
 /* --- policies --- */
@@ -52,6 +53,7 @@ enum store_status rl_sql_list_policies(struct store_tx *tx, const void *arg, voi
 /* --- overrides --- */
 typedef struct rl_override_written {
     uint64_t cookie;
+    uint64_t version; /* of a put */
     bool existed;
 } rl_override_written;
 /* arg: rl_override_row; result: rl_override_written. */

@@ -1,4 +1,7 @@
 """Rate limits from outside, one request at a time: policies, overrides, checks, looks, resets, gates, bad input."""
+import contextlib
+import os
+import sqlite3
 import threading
 import time
 import uuid
@@ -195,7 +198,7 @@ def test_bad_input_is_refused_and_changes_nothing(service):
 
     def raw(text, media="application/json"):
         return service.post(target, text.encode(), headers={"Content-Type": media})
-    for cost in ("-1", "1.5", '"1"', "9223372036854775808", "1e400", "0", "true", "null", "1.0", "1e2"):
+    for cost in ("-1", "1.5", '"1"', "9223372036854775808", "9" * 400, "9" * 90000, "1e400", "0", "true", "null", "1.0", "1e2"):
         response = raw('{"key":"a","cost":%s}' % cost)
         assert pointers(response) == ["/cost"], (cost, response)
     problem(raw('{"key":"a","cost":101}'), 422, "cost-exceeds-limit")
@@ -379,6 +382,8 @@ def test_list_is_paged(service):
         assert (response.header("Link") is not None) == bool(target)
     assert found == sorted(set(found)) and names <= set(found)
     assert pointers(service.get(ROOT + "?limit=0")) == ["/limit"]
+    for cursor in ("00", "6100", "ff", "61" * 65):
+        assert pointers(service.get("%s?cursor=%s" % (ROOT, cursor))) == ["/cursor"], cursor
 
 
 # ---- overrides -----------------------------------------------------------------------------------------------------
@@ -425,6 +430,67 @@ def test_override_expires(service):
     eventually(lambda: service.get(target).status == 404)
     eventually(lambda: peek(service, policy, "vip")["limit"] == 5)
     assert peek(service, policy, "vip")["remaining"] == 0
+
+
+def test_override_conditions_are_kept(service):
+    """An override has an ETag that every write changes; If-Match and If-None-Match guard PUT, DELETE and GET."""
+    target = "%s/%s/overrides/vip" % (ROOT, make(service, SLOW))
+    problem(service.request("PUT", target, SLOW, headers={"If-Match": "*"}), 412, "version-conflict")
+    problem(service.get(target), 404, "override-not-found")
+    first = service.request("PUT", target, SLOW, headers={"If-None-Match": "*"})
+    assert first.status == 201
+    tag = first.header("ETag")
+    assert service.get(target).header("ETag") == tag
+    assert service.get(target, headers={"If-None-Match": tag}).status == 304
+    problem(service.get(target, headers={"If-Match": '"x"'}), 412, "version-conflict")
+    problem(service.request("PUT", target, SLOW, headers={"If-None-Match": "*"}), 412, "version-conflict")
+    second = service.request("PUT", target, dict(SLOW, limit=7), headers={"If-Match": tag})
+    assert second.status == 200 and second.header("ETag") not in (None, tag)
+    for method, body in (("PUT", dict(SLOW, limit=8)), ("DELETE", None)):
+        problem(service.request(method, target, body, headers={"If-Match": tag}), 412, "version-conflict")
+        problem(service.request(method, target, body, headers={"If-Match": "W/" + second.header("ETag")}), 412,
+                "version-conflict")
+    assert service.get(target).json()["limit"] == 7
+    assert service.request("DELETE", target, headers={"If-Match": second.header("ETag")}).status == 204
+    problem(service.request("DELETE", target, headers={"If-Match": "*"}), 404, "override-not-found")
+    again = service.request("PUT", target, SLOW, headers={"If-None-Match": second.header("ETag")})
+    assert again.status == 201 and again.header("ETag") not in (tag, second.header("ETag"))
+
+
+def test_overrides_of_an_older_directory_get_versions():
+    """A data directory from before overrides had versions is taken over; each has an ETag that was never given."""
+    with support.folder() as folder:
+        with support.Service(data=folder) as service:
+            target = "%s/%s/overrides/" % (ROOT, make(service, SLOW))
+            for key in ("a", "b"):
+                assert service.request("PUT", target + key, SLOW).status == 201
+        with contextlib.closing(sqlite3.connect(os.path.join(folder, "troupe.db"))) as store:
+            with store:
+                store.execute("ALTER TABLE rate_limits_overrides DROP COLUMN version")
+                store.execute("UPDATE store_schemas SET version = 1 WHERE name = 'rate_limits'")
+        with support.Service(data=folder) as service:
+            read = [service.get(target + key) for key in ("a", "b")]
+            assert [one.json()["limit"] for one in read] == [5, 5]
+            tags = [one.header("ETag") for one in read]
+            tags.append(service.request("PUT", target + "a", dict(SLOW, limit=6), headers={"If-Match": tags[0]}).header("ETag"))
+            tags.append(service.request("PUT", target + "b", dict(SLOW, limit=6), headers={"If-Match": tags[1]}).header("ETag"))
+            assert None not in tags and len(set(tags)) == 4, tags
+
+
+def test_only_one_of_many_conditional_overrides_wins(service):
+    """Of twenty clients that create one, one does."""
+    target = "%s/%s/overrides/vip" % (ROOT, make(service, SLOW))
+    results = []
+
+    def put(limit):
+        response = service.request("PUT", target, dict(SLOW, limit=limit), headers={"If-None-Match": "*"})
+        results.append(response.status)
+    threads = [threading.Thread(target=put, args=(100 + i,)) for i in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [201] + [412] * 19, results
 
 
 def test_bad_overrides_are_refused(service):
