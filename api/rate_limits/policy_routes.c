@@ -15,9 +15,17 @@ static const rl_policy_entry *policy_of_path(struct http_request *request)
     return entry;
 }
 
+/* At the deadline. A change that has begun goes on: it is durable perhaps, and waits for a partition. */
+static void answer_late(struct http_request *request)
+{
+    http_answer_header(request, "Retry-After", TEXT("1"));
+    http_answer_problem(request, PROBLEM_UNAVAILABLE,
+                        "not all limiters have answered; read again to see what holds");
+}
+
 static void ask_policies(struct http_request *request, tr_msg *msg, http_reply *reply)
 {
-    http_request_on_timeout(request, rl_answer_unavailable);
+    http_request_on_timeout(request, answer_late);
     http_request_call(request, tr_to_name(rl_service.policies_name), msg, 0, reply);
 }
 

@@ -191,13 +191,17 @@ def test_suspended_partition_stalls_its_keys_only():
         assert service.post("%s/%s/keys/%s/check" % (ROOT, policy, other)).status == 200
         batch = {"checks": [{"policy": policy, "key": key}, {"policy": policy, "key": other}]}
         problem(service.post(ROOT + "/check", batch), 503, "unavailable")
+        late = service.request("PUT", "%s/%s" % (ROOT, policy), {"limit": 1000, "refill": DAILY, "default_cost": 2})
+        problem(late, 503, "unavailable")
+        assert late.header("Retry-After") == "1" and "read again" in late.json()["detail"], late
         left = peek(service, policy, other)["remaining"]
         problem(service.post(ROOT + "/check", dict(batch, mode="all_or_nothing")), 503, "unavailable")
         eventually(lambda: peek(service, policy, other)["remaining"] == left)
         assert service.post("/v1/processes/%s/resume" % held).status in (200, 202, 204)
         eventually(lambda: service.post("%s/%s/keys/%s/check" % (ROOT, policy, key)).status == 200)
+        eventually(lambda: service.get("%s/%s" % (ROOT, policy)).json()["default_cost"] == 2)
         # What was asked meanwhile and could not be answered was at most those three checks.
-        assert peek(service, policy, key)["remaining"] >= 1000 - 4
+        assert peek(service, policy, key)["remaining"] >= 1000 - 8
 
 
 def test_partition_killed_under_load():
