@@ -59,9 +59,11 @@ static bool answer_error(struct http_request *request, const rl_batch_request *a
             unknown = true;
             json_errors_add(&errors, &where, NULL, "there is no policy \"%.*s\"",
                             (int)asked->checks[i].policy.count, asked->checks[i].policy.bytes);
-        } else if (item->status == RL_COST_EXCEEDS_LIMIT && batch->all_or_nothing) {
+        } else if (item->status == RL_COST_EXCEEDS_LIMIT && (batch->all_or_nothing || batch->looking)) {
             dear = true;
-            json_errors_add(&errors, &where, "cost", "the costs of this key can never pass its limit of %u",
+            json_errors_add(&errors, &where, "cost",
+                            batch->all_or_nothing ? "the costs of this key can never pass its limit of %u"
+                                                  : "the limit is %u",
                             item->decision.limit);
         }
     }

@@ -33,7 +33,8 @@ typedef struct rl_batch {
     uint32_t state; /* atomic, enum rl_batch_state */
     uint32_t count;
     bool all_or_nothing;
-    bool doomed; /* atomic: somebody said not enough: the others are only asked what they would have said */
+    bool looking; /* independent: only whether a cost can never pass is asked; nothing is taken or counted */
+    bool doomed;  /* atomic: somebody said not enough: the others are only asked what they would have said */
     rl_batch_item items[];
 } rl_batch;
 

@@ -92,7 +92,7 @@ static void answer_too_dear(struct http_request *request, uint32_t index, uint32
     http_problem_end(request);
 }
 
-/* Where no key has numbers of its own, a cost above its policy's limit is known to be one. */
+/* Where no key has numbers of its own, a cost above its policy's limit can never pass. Returns: false when a 422 was sent. */
 static bool costs_can_pass(struct http_request *request, const rl_batch_request *asked)
 {
     const rl_snapshot *snapshot = rl_snapshot_now(&rl_service.policies);
@@ -111,6 +111,17 @@ static bool costs_can_pass(struct http_request *request, const rl_batch_request 
         }
     }
     return true;
+}
+
+/* Where some keys have, only their partitions know. An all-or-nothing batch hears of it before it takes; others ask first. */
+static bool must_look(const rl_batch_request *asked)
+{
+    bool above_one = false;
+
+    for (uint32_t i = 0; i < asked->count; i++) {
+        above_one = above_one || asked->checks[i].cost > 1;
+    }
+    return above_one && !asked->all_or_nothing && rl_override_count() != 0;
 }
 
 /* --- the batch --- */
@@ -170,6 +181,23 @@ uint32_t rl_batch_run_end(const rl_batch *batch, uint32_t first)
 
 /* --- asking --- */
 
+static void start(struct http_request *request, rl_batch_request *asked, bool looking);
+
+/* The last partition has looked: what it found is the answer, or nothing stands in the way of the batch. */
+static void looked(struct http_request *request, rl_batch_request *asked, const rl_batch *batch)
+{
+    bool dear = false;
+
+    for (uint32_t i = 0; i < batch->count; i++) {
+        dear = dear || batch->items[i].status == RL_COST_EXCEEDS_LIMIT;
+    }
+    if (dear) {
+        rl_batch_answer(request, asked, batch);
+    } else {
+        start(request, asked, false);
+    }
+}
+
 static void part_done(struct http_request *request, unsigned tag, const tr_msg *reply, tr_term reason)
 {
     rl_batch_request *asked = http_request_state(request);
@@ -180,7 +208,12 @@ static void part_done(struct http_request *request, unsigned tag, const tr_msg *
         asked->failed = true;
         rl_answer_not_reached(request, reason);
     } else if (--asked->waiting == 0) {
-        rl_batch_answer(request, asked, rl_batch_of(done->batch));
+        const rl_batch *batch = rl_batch_of(done->batch);
+        if (batch->looking) {
+            looked(request, asked, batch);
+        } else {
+            rl_batch_answer(request, asked, batch);
+        }
     }
 }
 
@@ -202,11 +235,12 @@ static void send_parts(struct http_request *request, rl_batch_request *asked, tr
     }
 }
 
-static void start(struct http_request *request, rl_batch_request *asked)
+static void start(struct http_request *request, rl_batch_request *asked, bool looking)
 {
     tr_blob *blob = rl_batch_build(asked);
-    const rl_batch *batch = rl_batch_of(blob);
+    rl_batch *batch = rl_batch_of(blob);
 
+    batch->looking = looking;
     if (asked->all_or_nothing && rl_batch_run_end(batch, 0) != batch->count) {
         http_request_on_timeout(request, rl_answer_unavailable);
         http_request_spawn(request, rl_batch_coordinate);
@@ -241,6 +275,6 @@ void rl_route_batch(struct http_request *request)
     } else if (!read_items(body.checks, asked, &errors) || !find_policies(asked, &errors)) {
         http_answer_errors(request, &errors);
     } else if (costs_can_pass(request, asked)) {
-        start(request, asked);
+        start(request, asked, must_look(asked));
     }
 }

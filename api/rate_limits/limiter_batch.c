@@ -35,6 +35,19 @@ static void decide_items(limiter *self, rl_batch *batch, uint32_t first, uint32_
     rl__limiter_count(self, &tally);
 }
 
+static void look_at_items(limiter *self, rl_batch *batch, uint32_t first, uint32_t count)
+{
+    uint64_t now_ns = tr_now_ns();
+    rl_verdict verdict;
+
+    for (uint32_t i = first; i < first + count; i++) {
+        rl_batch_item *item = &batch->items[i];
+        uint32_t rate_id = rl__limiter_rate(self, item->policy_id, &item->hash);
+        rl_table_peek(self->partition->table, now_ns, rate_id, &item->hash, item->cost, &verdict);
+        write_down(item, &verdict);
+    }
+}
+
 /* Would they all pass? Takes nothing. Costs on one key add up: items of one key are neighbours. */
 static bool evaluate_items(limiter *self, rl_batch *batch, uint32_t first, uint32_t count)
 {
@@ -219,7 +232,9 @@ static void serve_part(limiter *self, tr_from from, tr_blob *blob, uint32_t firs
     rl_batch *batch = rl_batch_of(blob);
     uint32_t done = 0;
 
-    if (!batch->all_or_nothing) {
+    if (batch->looking) {
+        look_at_items(self, batch, first, count);
+    } else if (!batch->all_or_nothing) {
         decide_items(self, batch, first, count);
     } else if (evaluate_items(self, batch, first, count)) {
         take_items(self, batch, first, count, &done);

@@ -429,6 +429,26 @@ def test_bad_batches_take_nothing(service):
     assert batch(service, [good] * 1000).status == 200
 
 
+def test_a_cost_above_an_override_takes_nothing(service):
+    """With overrides about, a cost that can never pass still fails an independent batch as a whole, and only such a cost."""
+    policy = make(service, {"limit": 5, "refill": DAILY})
+    for key, limit in (("small", 2), ("large", 50)):
+        assert service.request("PUT", "%s/%s/overrides/%s" % (ROOT, policy, key), {"limit": limit, "refill": DAILY}).status == 201
+    others = [{"policy": policy, "key": "other-%d" % i} for i in range(20)]  # in several partitions
+
+    def ask(key, cost):
+        return batch(service, others + [{"policy": policy, "key": key, "cost": cost}], "independent")
+    for key, cost, limit in (("small", 3, 2), ("plain", 6, 5), ("large", 51, 50)):
+        document = problem(ask(key, cost), 422, "cost-exceeds-limit")
+        assert document["errors"] == [{"pointer": "/checks/20/cost", "detail": "the limit is %d" % limit}], document
+        assert peek(service, policy, key)["remaining"] == limit
+    assert {peek(service, policy, one["key"])["remaining"] for one in others} == {5}
+    answer = ask("large", 6)
+    assert answer.status == 200 and answer.json()["allowed"] is True, answer
+    assert len(answer.json()["results"]) == 21 and peek(service, policy, "large")["remaining"] == 44
+    assert {peek(service, policy, one["key"])["remaining"] for one in others} == {4}
+
+
 def test_opposite_batches_with_kills():
     """Two opposite all-or-nothing batches in a loop while partitions are killed: no deadlock, no half-taken batch."""
     with support.Service("--server-max-restarts", "100000", "--request-timeout-ms", "4000") as service:
