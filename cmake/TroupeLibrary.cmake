@@ -45,5 +45,14 @@ function(troupe_add_service)
   if(main)
     troupe_add_program(trouped SOURCES ${main} LINKS trouped_app)
     install(TARGETS trouped RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT service)
+    # The manual page comes from the program itself, so there is none where the program cannot run.
+    if(NOT CMAKE_CROSSCOMPILING)
+      set(manual ${CMAKE_BINARY_DIR}/man/trouped.1)
+      add_custom_command(TARGET trouped POST_BUILD
+        COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/man
+        COMMAND $<TARGET_FILE:trouped> --help-man > ${manual}
+        BYPRODUCTS ${manual} VERBATIM)
+      install(FILES ${manual} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT service)
+    endif()
   endif()
 endfunction()

@@ -279,7 +279,7 @@ int settings_load(const char *const argv[], const char *const environment[], str
 
 /* ---- The command line ---- */
 
-enum verb { VERB_RUN, VERB_HELP, VERB_VERSION, VERB_CHECK, VERB_HEALTH, VERB_MARKDOWN };
+enum verb { VERB_RUN, VERB_HELP, VERB_VERSION, VERB_CHECK, VERB_HEALTH, VERB_MARKDOWN, VERB_MAN };
 
 static enum verb verb_of(const char *argument)
 {
@@ -294,6 +294,7 @@ static enum verb verb_of(const char *argument)
         {"--check-config", VERB_CHECK},
         {"--healthcheck", VERB_HEALTH},
         {"--help-settings-markdown", VERB_MARKDOWN},
+        {"--help-man", VERB_MAN},
     };
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(argument, verbs[i].text) == 0) {
@@ -350,8 +351,10 @@ bool settings_main(const char *const argv[], const char *const environment[], st
     struct settings *made = NULL;
     struct settings_error error;
     const char **rest = without_verbs(argv, &verb);
-    if (verb == VERB_HELP || verb == VERB_MARKDOWN) {
-        *exit_status = print_and_free(verb == VERB_HELP ? settings_help() : settings_markdown());
+    if (verb == VERB_HELP || verb == VERB_MARKDOWN || verb == VERB_MAN) {
+        *exit_status = print_and_free(verb == VERB_HELP  ? settings_help()
+                                      : verb == VERB_MAN ? settings_man()
+                                                         : settings_markdown());
     } else if (verb == VERB_VERSION) {
         printf("trouped %s (%s)\n", version_number(), version_commit());
         *exit_status = fflush(stdout) == 0 ? TROUPED_EXIT_OK : TROUPED_EXIT_BROKEN;

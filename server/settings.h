@@ -104,8 +104,8 @@ struct settings_error {
 int settings_load(const char *const argv[], const char *const environment[], struct settings **settings,
                   struct settings_error *error);
 
-/** What main() calls first: loads settings, or does what --help, --version, --check-config, --healthcheck and
- *  --help-settings-markdown ask for. Errors go to stderr as one line.
+/** What main() calls first: loads settings, or does what --help, --version, --check-config, --healthcheck,
+ *  --help-man and --help-settings-markdown ask for. Errors go to stderr as one line.
  *  Returns: true and *settings when the service is to run; false and *exit_status when main() is to return
  *  that.
  *  Blocks: reads files; --healthcheck up to two seconds.   Context: main(), before threads. */
@@ -132,5 +132,8 @@ char *settings_help(void);
 /** The reference of all settings in Markdown (server/SETTINGS.md). Returns: text to free(), or NULL without
  *  memory. */
 char *settings_markdown(void);
+
+/** The manual page, in the man macros of roff.   Returns: text to free(), or NULL without memory. */
+char *settings_man(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* What is made from the table to be read: --help, the Markdown reference, and --check-config. */
-#include "server/settings_table.h"
+#include "server/settings_doc.h"
 
 #include <cjson/cJSON.h>
 
@@ -9,47 +9,6 @@
 #include <string.h>
 
 enum { HELP_COLUMNS = 80, HELP_INDENT = 30 };
-
-static const char usage[] =
-    "Usage: trouped [SETTING]...\n"
-    "\n"
-    "Serves rate limits, payments, configuration and profiles over HTTP and JSON.\n"
-    "Without settings it listens on 127.0.0.1:8080 and keeps its data in ./data.\n"
-    "\n"
-    "Examples:\n"
-    "  trouped\n"
-    "  trouped --listen unix:/run/troupe.sock --data /var/lib/troupe\n"
-    "  trouped --listen 0.0.0.0:8080 --client-token-file keys --admin-token-file ops\n"
-    "  TROUPE_LOG_LEVEL=debug TROUPE_LISTEN=127.0.0.1:8080,[::1]:8080 trouped\n"
-    "  trouped --config troupe.json --check-config\n"
-    "\n"
-    "Each setting can also be an environment variable (--max-keys: TROUPE_MAX_KEYS) and\n"
-    "a member of the file given by --config (max_keys). A flag beats the environment,\n"
-    "the environment beats the file. Lists: repeat the flag, separate by commas in the\n"
-    "environment, use an array in the file (a text alone is a list of one); a later\n"
-    "layer's list replaces an earlier one.\n"
-    "Values follow as --flag value or --flag=value; a boolean flag alone means true.\n"
-    "\n"
-    "Commands:\n"
-    "  -h, --help                  this text\n"
-    "  -V, --version               version and source revision\n"
-    "  --check-config              judge all settings, print them as JSON without\n"
-    "                              secrets, and exit (0, or 64 when one is bad)\n"
-    "  --healthcheck               ask the running service at its address for /healthz\n"
-    "                              and exit (0 healthy, 1 not)\n"
-    "  --help-settings-markdown    reference of all settings\n";
-
-static const char endings[] =
-    "\n"
-    "Environment:\n"
-    "  TROUPE_<SETTING>            a setting; other names that begin so are refused\n"
-    "  TROUPE_CONFIG_<KEY>         a value for the configuration service, not a setting\n"
-    "\n"
-    "Signals: SIGTERM and SIGINT finish what runs, save and stop; SIGHUP reloads the\n"
-    "configuration service and opens the log file anew.\n"
-    "\n"
-    "Exit status: 0 stopped in order, 64 bad settings or an address in use, 70 too many\n"
-    "faults or a broken invariant, 74 the storage failed.\n";
 
 /* Text without the marks of Markdown, broken between words. */
 static void print_wrapped(FILE *out, const char *text, size_t indent, size_t column)
@@ -78,8 +37,7 @@ static void print_wrapped(FILE *out, const char *text, size_t indent, size_t col
     fputc('\n', out);
 }
 
-/* How the value is called in help: --workers THREADS. */
-static void value_name(const struct settings_row *row, char *name, size_t bytes)
+void settings_value_name(const struct settings_row *row, char *name, size_t bytes)
 {
     if (row->value != NULL) {
         snprintf(name, bytes, " %s", row->value);
@@ -100,13 +58,18 @@ static void value_name(const struct settings_row *row, char *name, size_t bytes)
     }
 }
 
+const char *settings_reserved_text(const struct settings_row *row)
+{
+    return row->reserved ? "; reserved: nothing heeds it yet" : "";
+}
+
 static void help_row(FILE *out, const struct settings_row *row)
 {
     char name[SETTINGS_NAME_MAX];
     char value[64];
     char text[512];
     settings_spell(row, SETTINGS_AS_FLAG, name);
-    value_name(row, value, sizeof value);
+    settings_value_name(row, value, sizeof value);
     int column = fprintf(out, "  %s%s", name, value);
     if (column >= HELP_INDENT - 1) {
         fprintf(out, "\n%*s", HELP_INDENT, "");
@@ -117,13 +80,44 @@ static void help_row(FILE *out, const struct settings_row *row)
     bool shown = row->fallback != NULL && row->kind != SETTINGS_BOOLEAN;
     bool zero = shown && row->zero != NULL;
     const char *joint = !zero ? "" : strcmp(row->fallback, "0") == 0 ? ": " : "; 0: ";
-    snprintf(text, sizeof text, "%s%s%s%s%s%s%s", row->text, settings_is_list(row) ? "; may be repeated" : "",
+    snprintf(text, sizeof text, "%s%s%s%s%s%s%s%s", row->text,
+             settings_is_list(row) ? "; may be repeated" : "", settings_reserved_text(row),
              shown ? " (default " : "",
              !shown    ? ""
              : sources ? "its own demo"
                        : row->fallback,
              joint, zero ? row->zero : "", shown ? ")" : "");
     print_wrapped(out, text, HELP_INDENT, HELP_INDENT);
+}
+
+static void help_paragraphs(FILE *out, const char *const texts[])
+{
+    for (size_t i = 0; texts[i] != NULL; i++) {
+        print_wrapped(out, texts[i], 0, 0);
+        fputs(texts[i + 1] != NULL ? "\n" : "", out);
+    }
+}
+
+/* A term, and its text in the column of the settings' texts. */
+static void help_notes(FILE *out, const char *title, const struct settings_note notes[])
+{
+    fprintf(out, "\n%s:\n", title);
+    for (size_t i = 0; notes[i].term != NULL; i++) {
+        int column = fprintf(out, "  %s", notes[i].term);
+        fprintf(out, "%*s", column < HELP_INDENT ? HELP_INDENT - column : 2, "");
+        print_wrapped(out, notes[i].text, HELP_INDENT, HELP_INDENT);
+    }
+}
+
+/* What a command is for, and the command under it. */
+static void help_examples(FILE *out)
+{
+    fputs("\nExamples:\n", out);
+    for (size_t i = 0; settings_examples[i].term != NULL; i++) {
+        fputs("  # ", out);
+        print_wrapped(out, settings_examples[i].text, 4, 4);
+        fprintf(out, "  %s\n", settings_examples[i].term);
+    }
 }
 
 char *settings_help(void)
@@ -134,7 +128,12 @@ char *settings_help(void)
     if (out == NULL) {
         return NULL;
     }
-    fputs(usage, out);
+    fputs("Usage: trouped [SETTING]...\n\n", out);
+    help_paragraphs(out, settings_about);
+    help_examples(out);
+    fputc('\n', out);
+    help_paragraphs(out, settings_layers);
+    help_notes(out, "Commands", settings_commands);
     for (unsigned group = 0; group < SETTINGS_GROUPS; group++) {
         fprintf(out, "\n%s:\n", settings_group_titles[group]);
         for (size_t i = 0; i < settings_row_count; i++) {
@@ -143,11 +142,15 @@ char *settings_help(void)
             }
         }
     }
-    fputs(endings, out);
+    help_notes(out, "Environment", settings_variables);
+    help_notes(out, "Files", settings_files);
+    help_notes(out, "Signals", settings_signals);
+    help_notes(out, "Exit status", settings_exits);
+    fputs("\nMore: man trouped; the running service tells of its API at / and /openapi.yaml.\n", out);
     return fclose(out) == 0 ? text : NULL;
 }
 
-static const char *type_name(const struct settings_row *row)
+const char *settings_type_name(const struct settings_row *row)
 {
     switch (row->kind) {
     case SETTINGS_INTEGER:
@@ -186,7 +189,10 @@ static void markdown_row(FILE *out, const struct settings_row *row)
             row->more != NULL ? " " : "", row->more != NULL ? row->more : "");
     fprintf(out, "- Flag `%s`, environment `%s`%s\n", flag, variable,
             row->not_in_file ? "; not in the file" : "");
-    fprintf(out, "- Type: %s; %s\n", type_name(row), allowed);
+    fprintf(out, "- Type: %s; %s\n", settings_type_name(row), allowed);
+    if (row->reserved) {
+        fputs("- Reserved: it is judged, but nothing heeds it yet\n", out);
+    }
     fprintf(out, "- Default: %s%s%s\n", row->fallback != NULL ? "`" : "",
             row->fallback != NULL ? row->fallback : "none", row->fallback != NULL ? "`" : "");
 }

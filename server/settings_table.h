@@ -55,6 +55,7 @@ struct settings_row {
     const char *(*check)(const char *text); /* NULL = fine, else what is wrong */
     bool secret;
     bool not_in_file;
+    bool reserved; /* for a service that is not there yet: judged, but nothing reads it */
     const char *text;
     const char *more;
 };

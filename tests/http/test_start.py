@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
+import subprocess
 import threading
 
 import support
@@ -125,6 +127,19 @@ def test_version_and_help():
                  "--allow-anonymous", "--max-keys", "--gateway", "--source", "--env-file", "--allow-private-addresses",
                  "--enable-drills", "--fault-limit", "--config", "--check-config", "--version", "--healthcheck"):
         assert flag in done.stdout, flag
+
+
+def test_manual_page():
+    """--help-man is a page that roff renders without a warning (where groff is installed), nothing hidden as a request."""
+    done = support.run("--help-man")
+    assert done.returncode == OK and ".TH TROUPED 1" in done.stdout
+    requests = {line.split(" ")[0] for line in done.stdout.splitlines() if line.startswith((".", "'"))}
+    assert requests <= {'.\\"', ".TH", ".SH", ".SS", ".PP", ".TP", ".B", ".BR", ".br", ".nh", ".ad", ".in", ".EX", ".EE"}, requests
+    if shutil.which("groff"):
+        page = subprocess.run(["groff", "-man", "-Tutf8", "-P-cbou", "-ww"], input=done.stdout.encode(), stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, timeout=support.PATIENCE, check=True)
+        assert page.stderr == b"", page.stderr
+        assert b"--max-keys" in page.stdout and b"TROUPE_MAX_KEYS" in page.stdout
 
 
 # ---- listening -----------------------------------------------------------------------------------------------------

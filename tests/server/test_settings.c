@@ -550,6 +550,27 @@ Test(settings, the_reference_in_the_repository_is_in_sync)
     free(committed);
 }
 
+Test(settings, the_manual_page_tells_of_every_setting)
+{
+    char *manual = settings_man();
+    for (size_t i = 0; i < settings_row_count; i++) {
+        char variable[SETTINGS_NAME_MAX];
+        char line[SETTINGS_NAME_MAX + 24];
+        settings_spell(&settings_rows[i], SETTINGS_AS_VARIABLE, variable);
+        snprintf(line, sizeof line, "; environment %s", variable);
+        cr_assert_not_null(strstr(manual, line), "%s", variable);
+    }
+    static const char *const sections[] = {"NAME",        "SYNOPSIS", "DESCRIPTION", "COMMANDS",
+                                           "SETTINGS",    "FILES",    "ENVIRONMENT", "SIGNALS",
+                                           "EXIT STATUS", "EXAMPLES", "SEE ALSO"};
+    for (size_t i = 0; i < sizeof sections / sizeof sections[0]; i++) {
+        char line[32];
+        snprintf(line, sizeof line, "\n.SH %s\n", sections[i]);
+        cr_assert_not_null(strstr(manual, line), "%s", sections[i]);
+    }
+    free(manual);
+}
+
 Test(settings, check_config_prints_what_a_file_can_say_again, .init = cr_redirect_stdout)
 {
     struct settings *s = NULL;

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # check_install.sh BUILD_DIR EXAMPLES_DIR: installs libtroupe into an empty folder and builds an example with it,
-# once through pkg-config and once through the CMake package.
+# once through pkg-config and once through the CMake package; then the service with its manual page.
 set -eu
 
 build=$1
@@ -32,4 +32,8 @@ cmake -G "$generator" -S "$work/consumer" -B "$work/consumer/build" -DCMAKE_PREF
 cmake --build "$work/consumer/build" >/dev/null
 "$work/consumer/build/consumer" >/dev/null
 echo "CMake package: $(basename "$example") built and ran"
-echo "2 passed, 0 failed"
+
+DESTDIR='' cmake --install "$build" --prefix "$work/service" --component service >/dev/null
+"$work/service/bin/trouped" --help-man | cmp - "$(find "$work/service" -path '*/man1/trouped.1')"
+echo "service: its manual page is the one it prints"
+echo "3 passed, 0 failed"
