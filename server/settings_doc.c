@@ -37,6 +37,18 @@ static void print_wrapped(FILE *out, const char *text, size_t indent, size_t col
     fputc('\n', out);
 }
 
+void settings_print_groups(FILE *out, const char *before, const char *after, settings_print_fn print)
+{
+    for (unsigned group = 0; group < SETTINGS_GROUPS; group++) {
+        fprintf(out, "%s%s%s", before, settings_group_titles[group], after);
+        for (size_t i = 0; i < settings_row_count; i++) {
+            if (settings_rows[i].group == group) {
+                print(out, &settings_rows[i]);
+            }
+        }
+    }
+}
+
 void settings_value_name(const struct settings_row *row, char *name, size_t bytes)
 {
     if (row->value != NULL) {
@@ -134,14 +146,7 @@ char *settings_help(void)
     fputc('\n', out);
     help_paragraphs(out, settings_layers);
     help_notes(out, "Commands", settings_commands);
-    for (unsigned group = 0; group < SETTINGS_GROUPS; group++) {
-        fprintf(out, "\n%s:\n", settings_group_titles[group]);
-        for (size_t i = 0; i < settings_row_count; i++) {
-            if (settings_rows[i].group == group) {
-                help_row(out, &settings_rows[i]);
-            }
-        }
-    }
+    settings_print_groups(out, "\n", ":\n", help_row);
     help_notes(out, "Environment", settings_variables);
     help_notes(out, "Files", settings_files);
     help_notes(out, "Signals", settings_signals);
@@ -215,14 +220,7 @@ char *settings_markdown(void)
         "program with exit status 64 and one line that says which layer and what is allowed; `--check-config` judges\n"
         "everything without starting.\n",
         out);
-    for (unsigned group = 0; group < SETTINGS_GROUPS; group++) {
-        fprintf(out, "\n## %s\n", settings_group_titles[group]);
-        for (size_t i = 0; i < settings_row_count; i++) {
-            if (settings_rows[i].group == group) {
-                markdown_row(out, &settings_rows[i]);
-            }
-        }
-    }
+    settings_print_groups(out, "\n## ", "\n", markdown_row);
     return fclose(out) == 0 ? text : NULL;
 }
 

@@ -10,6 +10,8 @@
 
 #include "server/settings_table.h"
 
+#include <stdio.h>
+
 struct settings_note {
     const char *term;
     const char *text;
@@ -23,6 +25,11 @@ extern const struct settings_note settings_variables[];
 extern const struct settings_note settings_files[];
 extern const struct settings_note settings_signals[];
 extern const struct settings_note settings_exits[];
+
+typedef void (*settings_print_fn)(FILE *out, const struct settings_row *row);
+
+/** Prints each group's title between two texts, and its rows under it. */
+void settings_print_groups(FILE *out, const char *before, const char *after, settings_print_fn print);
 
 /** How the value is called in help, with a blank before it: " MS", " FILE", or nothing for a boolean. */
 void settings_value_name(const struct settings_row *row, char *name, size_t bytes);

@@ -6,38 +6,24 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Text for roff, `marked` words bold. What roff would take for a request, an escape or a dash of print is escaped. */
+/* What roff would take for an escape or print as another sign. A long list without blanks may be broken behind a comma. */
+static const char *const escapes[128] = {
+    ['\\'] = "\\e", ['-'] = "\\-", ['^'] = "\\(ha", ['~'] = "\\(ti", ['\''] = "\\(aq", [','] = ",\\:",
+};
+
+/* Text for roff, what stands between backticks bold. A dot in front would begin a request. */
 static void man_text(FILE *out, const char *text)
 {
     bool bold = false;
+    fputs(text[0] == '.' ? "\\&" : "", out);
     for (const char *at = text; *at != '\0'; at++) {
-        switch (*at) {
-        case '`':
+        const char *escape = escapes[*at & 0x7f];
+        if (*at == '`') {
             bold = !bold;
             fputs(bold ? "\\fB" : "\\fR", out);
-            break;
-        case '\\':
-            fputs("\\e", out);
-            break;
-        case '-':
-            fputs("\\-", out);
-            break;
-        case '^':
-            fputs("\\(ha", out);
-            break;
-        case '~':
-            fputs("\\(ti", out);
-            break;
-        case '\'':
-            fputs("\\(aq", out);
-            break;
-        case ',':
-            fputs(",\\:", out); /* long lists without blanks may be broken here */
-            break;
-        case '.':
-            fputs(at == text ? "\\&." : ".", out);
-            break;
-        default:
+        } else if (escape != NULL) {
+            fputs(escape, out);
+        } else {
             fputc(*at, out);
         }
     }
@@ -132,14 +118,7 @@ char *settings_man(void)
     man_notes(out, "COMMANDS", settings_commands);
     fputs(".SH SETTINGS\n", out);
     man_paragraphs(out, settings_layers);
-    for (unsigned group = 0; group < SETTINGS_GROUPS; group++) {
-        fprintf(out, ".SS \"%s\"\n", settings_group_titles[group]);
-        for (size_t i = 0; i < settings_row_count; i++) {
-            if (settings_rows[i].group == group) {
-                man_row(out, &settings_rows[i]);
-            }
-        }
-    }
+    settings_print_groups(out, ".SS \"", "\"\n", man_row);
     man_notes(out, "ENVIRONMENT", settings_variables);
     man_notes(out, "FILES", settings_files);
     man_notes(out, "SIGNALS", settings_signals);
