@@ -16,7 +16,8 @@ const char *const settings_layers[] = {
     "with one line that says where and what is allowed.",
     "Values follow as `--flag value` or `--flag=value`; a boolean flag alone means true. Numbers are digits without a "
     "suffix: `MS` is milliseconds, `S` seconds, `BYTES` bytes, `N` a count. Lists: repeat the flag, separate by commas in "
-    "the environment, use an array in the file; a later layer's list replaces an earlier one.",
+    "the environment, use an array in the file (a text alone is a list of one); a later layer's list replaces an earlier "
+    "one.",
     NULL,
 };
 
