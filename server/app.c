@@ -217,13 +217,11 @@ static void announce(void)
         listener_address(app.listener, i, one, sizeof(one));
         used += (size_t)snprintf(addresses + used, sizeof(addresses) - used, i == 0 ? "%s" : ",%s", one);
     }
-    if (app.settings->allow_anonymous && app.settings->client_token.count == 0 &&
-        app.settings->admin_token.count == 0) {
-        log_event(
-            LOG_WARN, EVENT_SERVICE_STARTED,
-            log_str(
-                "notice",
-                "anyone who reaches the address may use this service; set client_token and admin_token to change that"));
+    const char *open = settings_open_listener(app.settings);
+    if (open != NULL) {
+        log_event(LOG_WARN, EVENT_LISTENER_OPENED, log_str("address", open),
+                  log_str("notice", "whoever reaches this address may do everything; to ask for tokens, set "
+                                    "TROUPE_ADMIN_TOKEN and TROUPE_CLIENT_TOKEN"));
     }
     log_event(LOG_INFO, EVENT_SERVICE_READY, log_str("address", addresses),
               log_int("workers", tr_node_workers()), log_int("start_ms", tr_now_ms() - app.started_ms),

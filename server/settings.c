@@ -234,24 +234,34 @@ static int judge_tokens(const struct settings *settings, struct settings_error *
     return 0;
 }
 
+const char *settings_open_listener(const struct settings *settings)
+{
+    if (settings->client_token.count + settings->admin_token.count != 0) {
+        return NULL;
+    }
+    for (size_t i = 0; i < settings->listen.count; i++) {
+        if (!settings->listen.items[i].loopback) {
+            return settings->listen.items[i].text;
+        }
+    }
+    return NULL;
+}
+
 static int judge_listeners(const struct settings *settings, struct settings_error *error)
 {
-    bool open = settings->client_token.count + settings->admin_token.count == 0 && !settings->allow_anonymous;
+    const char *open = settings_open_listener(settings);
     if (settings->listen.count == 0) {
         snprintf(error->text, sizeof error->text,
                  "listen: the list is empty; it must have 1 to 16 addresses");
         return -1;
     }
-    for (size_t i = 0; i < settings->listen.count && open; i++) {
-        if (!settings->listen.items[i].loopback) {
-            char shown[SETTINGS_SHOWN_MAX];
-            snprintf(
-                error->text, sizeof error->text,
-                "listen: %s is not loopback and there are no tokens, so anybody could use the service; set "
-                "client_token and admin_token (or their files), or say --allow-anonymous",
-                settings_show(settings->listen.items[i].text, shown));
-            return -1;
-        }
+    if (open != NULL && !settings->allow_anonymous) {
+        char shown[SETTINGS_SHOWN_MAX];
+        snprintf(error->text, sizeof error->text,
+                 "listen: %s is not loopback and there are no tokens, so anybody could use the service; set "
+                 "client_token and admin_token (or their files), or say --allow-anonymous",
+                 settings_show(open, shown));
+        return -1;
     }
     return 0;
 }

@@ -112,6 +112,10 @@ int settings_load(const char *const argv[], const char *const environment[], str
 bool settings_main(const char *const argv[], const char *const environment[], struct settings **settings,
                    int *exit_status);
 
+/** The first address, as it was given, where strangers need no token; NULL when there is none: tokens are set, or all
+ *  listeners are loopback. */
+const char *settings_open_listener(const struct settings *settings);
+
 /** Wipes and frees; NULL is fine. */
 void settings_destroy(struct settings *settings);
 

@@ -199,6 +199,19 @@ def test_strangers_need_tokens():
         assert service.get("/version", headers={"Authorization": "Bearer t"}).status == 200
 
 
+def test_an_open_listener_is_announced():
+    """Where strangers need no token, one warning says so and how to change it; elsewhere nothing is said."""
+    def notices(*args, listen):
+        with support.Service(*args, listen=listen) as service:
+            return [line for line in service.events("listener.opened") if line["level"] == "warn"]
+    found = notices("--allow-anonymous", "--listen", "127.0.0.1:0", listen="0.0.0.0:0")
+    assert [line["address"] for line in found] == ["0.0.0.0:0"], found
+    for name in ("TROUPE_ADMIN_TOKEN", "TROUPE_CLIENT_TOKEN"):
+        assert name in found[0]["notice"], found
+    assert notices("--allow-anonymous", listen="127.0.0.1:0") == []
+    assert notices("--allow-anonymous", "--client-token", "t", listen="0.0.0.0:0") == []
+
+
 def test_unix_listener():
     """unix:/path listens on a socket file: open without tokens, taken over when stale, removed at the stop."""
     with support.folder() as folder:

@@ -319,6 +319,22 @@ Test(settings, strangers_need_tokens_or_permission)
     settings_destroy(load(ARGS("--listen=0.0.0.0:80"), ENV("TROUPE_CLIENT_TOKEN=x")));
 }
 
+static void opens(struct settings *settings, const char *address)
+{
+    const char *open = settings_open_listener(settings);
+    cr_assert_eq(open == NULL, address == NULL);
+    cr_assert(open == NULL || strcmp(open, address) == 0, "%s", open);
+    settings_destroy(settings);
+}
+
+Test(settings, the_listener_open_to_strangers_is_named)
+{
+    opens(load(ARGS("--listen=127.0.0.1:80", "--listen=[::]:80", "--allow-anonymous"), ENV()), "[::]:80");
+    opens(load(ARGS("--listen=127.0.0.1:80", "--listen=unix:/a", "--allow-anonymous"), ENV()), NULL);
+    opens(load(ARGS("--listen=0.0.0.0:80", "--allow-anonymous", "--client-token=x"), ENV()), NULL);
+    opens(load(ARGS("--listen=0.0.0.0:80", "--allow-anonymous", "--admin-token=x"), ENV()), NULL);
+}
+
 Test(settings, token_files_are_added_and_judged)
 {
     char *clients = temporary("# clients\n\nalpha\r\nbeta\n");
