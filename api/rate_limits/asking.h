@@ -20,7 +20,8 @@ typedef struct rl_ask {
     struct text key;
     uint64_t cost; /* 0: the policy's default */
     enum rl_how how;
-    unsigned deny_status; /* of a gate */
+    unsigned pass_status; /* of a gate */
+    unsigned deny_status;
     void (*answer)(struct http_request *request, const struct rl_ask *ask, const rl_decided *decided);
 
     /* filled in on the way */

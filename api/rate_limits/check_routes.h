@@ -10,6 +10,7 @@ void rl_route_peek(struct http_request *request);        /* GET /{policy}/keys/{
 void rl_route_reset(struct http_request *request);       /* DELETE /{policy}/keys/{key} */
 void rl_route_gate(struct http_request *request);        /* any /{policy}/gate?key=, ?key_header=, &deny= */
 void rl_route_gate_header(struct http_request *request); /* any /{policy}/gate/by-header/{header}/... */
+void rl_route_gate_envoy(struct http_request *request);  /* any /{policy}/gate/envoy/{header}/... */
 void rl_route_batch(struct http_request *request);       /* POST /check */
 
 #endif

@@ -1,11 +1,14 @@
 /* The gate: decisions for proxies, with empty bodies. 204, or 429 (or the status asked for), with the header fields of a check.
  *
- * nginx understands 401 and 403 of a subrequest only, hence `deny`. Envoy appends its client's path and query: ignored there.
+ * nginx understands 401 and 403 of a subrequest only, hence `deny`. Envoy appends its client's path and query: ignored there;
+ * and it lets pass on 200 alone, any other status below 500 goes to its client: hence the gate of its own.
  */
 #include "api/rate_limits/asking.h"
 #include "api/rate_limits/check_routes.h"
 #include "api/rate_limits/decision_json.h"
 
+#define PASS_DEFAULT 204
+#define PASS_ENVOY   200
 #define DENY_DEFAULT 429
 #define DENY_MIN     400
 #define DENY_MAX     599
@@ -13,10 +16,11 @@
 static void answer_gate(struct http_request *request, const rl_ask *ask, const rl_decided *decided)
 {
     rl_decision_headers(request, ask->policy, &decided->decision, !decided->decision.allowed);
-    http_answer_empty(request, decided->decision.allowed ? 204 : ask->deny_status);
+    http_answer_empty(request, decided->decision.allowed ? ask->pass_status : ask->deny_status);
 }
 
-static void ask_gate(struct http_request *request, struct text key, unsigned deny_status)
+static void ask_gate(struct http_request *request, struct text key, unsigned pass_status,
+                     unsigned deny_status)
 {
     struct json_errors errors;
     rl_ask *ask;
@@ -30,6 +34,7 @@ static void ask_gate(struct http_request *request, struct text key, unsigned den
     if (ask != NULL) {
         ask->policy = http_request_param(request, 0);
         ask->key = key;
+        ask->pass_status = pass_status;
         ask->deny_status = deny_status;
         ask->answer = answer_gate;
         rl_ask_start(request, ask);
@@ -82,15 +87,25 @@ void rl_route_gate(struct http_request *request)
         return;
     }
     if (header.bytes == NULL || key_of_header(request, header, &key)) {
-        ask_gate(request, key, (unsigned)status);
+        ask_gate(request, key, PASS_DEFAULT, (unsigned)status);
+    }
+}
+
+static void gate_by_header(struct http_request *request, unsigned pass_status)
+{
+    struct text key;
+
+    if (key_of_header(request, http_request_param(request, 1), &key)) {
+        ask_gate(request, key, pass_status, DENY_DEFAULT);
     }
 }
 
 void rl_route_gate_header(struct http_request *request)
 {
-    struct text key;
+    gate_by_header(request, PASS_DEFAULT);
+}
 
-    if (key_of_header(request, http_request_param(request, 1), &key)) {
-        ask_gate(request, key, DENY_DEFAULT);
-    }
+void rl_route_gate_envoy(struct http_request *request)
+{
+    gate_by_header(request, PASS_ENVOY);
 }

@@ -35,6 +35,10 @@ static const struct route routes[] = {
           ROUTE_NO_PROBLEM | ROUTE_QUERY_IGNORED, NULL),
     ROUTE(POLICY "/gate/by-header/{header}/...", HTTP_ANY, gate_header, CLIENT, IGNORED,
           ROUTE_NO_PROBLEM | ROUTE_QUERY_IGNORED, NULL),
+    ROUTE(POLICY "/gate/envoy/{header}", HTTP_ANY, gate_envoy, CLIENT, IGNORED,
+          ROUTE_NO_PROBLEM | ROUTE_QUERY_IGNORED, NULL),
+    ROUTE(POLICY "/gate/envoy/{header}/...", HTTP_ANY, gate_envoy, CLIENT, IGNORED,
+          ROUTE_NO_PROBLEM | ROUTE_QUERY_IGNORED, NULL),
 };
 
 struct route_table rate_limits_routes(void)

@@ -542,6 +542,20 @@ def test_gate_takes_its_key_from_a_header(service):
     assert service.get("%s/nothing/gate?key=a" % ROOT).status == 404
 
 
+def test_gate_for_envoy_passes_with_200(service):
+    """Envoy lets pass on 200 alone; else /gate/envoy/ is as /gate/by-header/."""
+    policy = make(service, SLOW)
+    target = "%s/%s/gate/envoy/x-api-key" % (ROOT, policy)
+    for method, rest in (("GET", ""), ("POST", "/"), ("PUT", "/products/1?a=%zz&a=2"), ("OPTIONS", "/a//b"), ("BREW", "/a/../b")):
+        response = service.request(method, target + rest, headers={"X-Api-Key": "secret"})
+        assert (response.status, response.body) == (200, b""), (method, rest, response)
+        assert response.header("RateLimit") is not None and response.header("RateLimit-Policy") is not None
+    response = service.get(target + "/products", headers={"X-Api-Key": "secret"})
+    assert (response.status, response.body) == (429, b"") and response.header("Retry-After") == str(DAY_MS // 1000)
+    assert service.get(target).status == 400
+    assert service.get("%s/nothing/gate/envoy/x-api-key/" % ROOT, headers={"X-Api-Key": "a"}).status == 404
+
+
 def test_gate_counts_the_key_of_a_body_no_twice(service):
     """A proxy's body is ignored."""
     policy = make(service, SLOW)
