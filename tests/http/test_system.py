@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """The service seen from outside: health, metrics, description, version, processes, supervisors."""
 import re
+import signal
 import urllib.parse
 
 import schema
 import support
 from support import eventually, node, nodes, pointers, problem
+from test_start import hold_a_request
 
 PARTITION = "rate_limits.partition.0"
 MEMBERS = {"pid", "name", "label", "behaviour", "status", "mailbox", "memory_bytes", "messages", "parent", "uptime_ms",
@@ -133,45 +135,185 @@ def operations(document):
                 yield path, method, item[method], item.get("parameters", []) + item[method].get("parameters", [])
 
 
-def example_call(document, path, parameters, operation):
-    """Target, headers and body of an operation, from its examples alone."""
-    query, headers = [], {}
-    for parameter in (schema.resolve(document, parameter) for parameter in parameters):
-        if "example" not in parameter:
-            assert not parameter.get("required"), (path, parameter["name"])
-            continue
-        value = str(parameter["example"])
-        if parameter["in"] == "path":
-            path = path.replace("{%s}" % parameter["name"], urllib.parse.quote(value, safe=""))
-        elif parameter["in"] == "query":
-            query.append(parameter["name"] + "=" + urllib.parse.quote(value, safe=""))
-        else:
-            headers[parameter["name"]] = value
-    body = None
-    if "requestBody" in operation:
-        body = operation["requestBody"]["content"]["application/json"]["example"]
-    return path + ("?" + "&".join(query) if query else ""), headers, body
+def all_examples(document):
+    """The places of all examples: example and examples, but for members and parameters that have this name."""
+    found, waiting = [], [("#", document)]
+    while waiting:
+        where, value = waiting.pop()
+        if isinstance(value, list):
+            waiting += [("%s/%d" % (where, i), item) for i, item in enumerate(value)]
+        elif isinstance(value, dict):
+            for name, item in value.items():
+                if name in ("example", "examples"):
+                    found.append((where, name))
+                else:
+                    waiting.append((where + "/" + name.replace("~", "~0").replace("/", "~1"), item))
+    return found
+
+
+class Examples:
+    """Which examples of the document have been executed: an example is told by its holder, the object it stands in."""
+
+    def __init__(self, document):
+        self.document = document
+        self.done = set()
+
+    def take(self, holder):
+        self.done.add(id(holder))
+        return holder["example"]
+
+    def call(self, path, parameters, operation, optional):
+        """Target, headers and body of an operation, from its examples alone."""
+        query, headers = [], {}
+        for parameter in (schema.resolve(self.document, parameter) for parameter in parameters):
+            if "example" not in parameter:
+                assert not parameter.get("required"), (path, parameter["name"])
+                continue
+            if not optional and parameter["in"] == "query" and parameter["name"] != "key":
+                continue
+            value = self.take(parameter)
+            schema.check(self.document, parameter["schema"], value, parameter["name"])
+            if parameter["in"] == "path":
+                path = path.replace("{%s}" % parameter["name"], urllib.parse.quote(value, safe=""))
+            elif parameter["in"] == "query":
+                query.append(parameter["name"] + "=" + urllib.parse.quote(str(value), safe=""))
+            else:
+                headers[parameter["name"]] = value
+        body = None
+        if "requestBody" in operation:
+            content = operation["requestBody"]["content"]["application/json"]
+            body = self.take(content)
+            schema.check(self.document, content["schema"], body, path)
+        return path + ("?" + "&".join(query) if query else ""), headers, body
+
+    def answered(self, operation, answer):
+        """Checks an answer against the operation, and against the example of such an answer if there is one."""
+        schema.check_answer(self.document, operation, answer)
+        response = schema.resolve(self.document, operation["responses"][str(answer.status)])
+        for kind, content in response.get("content", {}).items():
+            if "example" in content:
+                example = self.take(content)
+                schema.check(self.document, content["schema"], example, operation["operationId"])
+                if kind.endswith("json"):
+                    same_shape(example, answer.json(), operation["operationId"])
+                    if kind == "application/problem+json":
+                        for member in ("type", "title", "status", "detail", "code"):
+                            assert example[member] == answer.json()[member], (example, answer)
+                else:
+                    names = re.findall(r"(?m)^(?:# (?:HELP|TYPE) )?[a-z_]+", example)
+                    assert names and all(name in answer.body.decode() for name in names), example
+
+    def left(self):
+        """The places of examples that have not been executed."""
+        def holder(where):
+            at = self.document
+            for part in where.split("/")[1:]:
+                at = at[int(part)] if isinstance(at, list) else at[part.replace("~1", "/").replace("~0", "~")]
+            return at
+        return [where for where, name in all_examples(self.document) if id(holder(where)) not in self.done]
+
+
+def same_shape(example, value, where):
+    """The members of an example are those of the answer, of the same types; items of a list are like its first."""
+    if example is None or value is None:
+        return
+    assert isinstance(value, type(example)), "%s: %r is not like %r" % (where, value, example)
+    if isinstance(example, dict):
+        assert set(example) == set(value), "%s: %s and %s" % (where, sorted(example), sorted(value))
+        for name in example:
+            same_shape(example[name], value[name], where + "/" + name)
+    elif isinstance(example, list) and example:
+        assert value, "%s: is empty" % where
+        same_shape(example[0], value[0], where + "/0")
+
+
+def execute_operations(service, document, examples):
+    """Every operation with all its examples, and with those alone that it needs."""
+    count = 0
+    for optional in (True, False):
+        for path, method, operation, parameters in operations(document):
+            name = operation["operationId"]
+            target, headers, body = examples.call(path, parameters, operation, optional)
+            answer = service.request(method.upper(), target, body, headers=headers)
+            if name == "deletePolicy":
+                problem(answer, 409, "policy-protected")
+            else:
+                assert 200 <= answer.status < 300, (name, answer)
+            examples.answered(operation, answer)
+            if name == "exitProcess":
+                eventually(lambda: service.get("/readyz").status == 200)
+            count += 1
+    return count
+
+
+def execute_reasons(service, document, examples):
+    """The reasons and behaviours that schemas name as examples."""
+    path = "/v1/processes/{pid}/exit"
+    operation = document["paths"][path]["post"]
+    holder = operation["requestBody"]["content"]["application/json"]["schema"]["properties"]["reason"]
+    for reason in holder["examples"]:
+        answer = service.post(path.replace("{pid}", PARTITION), {"reason": reason})
+        assert answer.status == 202, answer
+        examples.answered(operation, answer)
+        eventually(lambda: service.get("/readyz").status == 200)
+    examples.done.add(id(holder))
+    holder = document["components"]["schemas"]["Process"]["properties"]["behaviour"]
+    assert set(holder["examples"]) == {one["behaviour"] for one in processes(service)}
+    examples.done.add(id(holder))
+
+
+def execute_others(service, document, examples):
+    """The answers that take more than the examples of requests: the operation's path and method, target, body, fields."""
+    root = "/v1/rate-limits"
+    json_type = {"Content-Type": "application/json"}
+    dear = {"mode": "all_or_nothing", "checks": [{"policy": "default", "key": "a"}, {"policy": "default", "key": "alice", "cost": 99}]}
+    slow = {"limit": 100, "refill": {"amount": 1, "every_ms": 86400000}}
+    assert service.request("PUT", root + "/default", slow).status == 200
+    assert service.request("DELETE", root + "/default/keys/alice").status == 204
+    assert service.post(root + "/default/check", {"key": "alice", "cost": 90}).status == 200
+    for path, method, target, body, headers in (
+            ("/{policy}/check", "post", "/default/check", b"not JSON", json_type),
+            ("/{policy}/check", "post", "/default/check", b"{}", {}),
+            ("/{policy}/check", "post", "/default/check", b" " * ((1 << 20) + 1), json_type),
+            ("/{policy}/check", "post", "/none/check", {"key": "a"}, {}),
+            ("/{policy}/check", "post", "/default/check", {"key": "alice", "cost": 1000}, {}),
+            ("/{policy}/check", "post", "/default/check", {"key": "alice", "cost": 99}, {}),
+            ("/check", "post", "/check", dear, {}),
+            ("/{policy}/overrides/{key}", "get", "/default/overrides/nobody", None, {}),
+            ("/{policy}", "put", "/default", {"limit": 1, "refill": {"amount": 1, "every_ms": 1}}, {"If-Match": '"999"'}),
+            ("/{policy}", "get", "/none", None, {}),
+            ("/{policy}", "put", "/fresh", slow, {}),
+            ("/{policy}/overrides/{key}", "put", "/fresh/overrides/alice", {**slow, "expires_in_ms": 3600000}, {}),
+            ("/{policy}/overrides/{key}", "put", "/fresh/overrides/alice", {**slow, "expires_in_ms": 3600000}, {})):
+        examples.answered(document["paths"][root + path][method], service.request(method.upper(), root + target, body, headers=headers))
+    examples.answered(document["paths"]["/v1/processes"]["get"], service.get("/v1/processes?sort=x"))
+    examples.answered(document["paths"]["/v1/processes/{pid}"]["get"], service.get("/v1/processes/nobody"))
+    answer = service.get("/nothing/here")  # what no operation answers, each one's default describes
+    assert answer.status == 404
+    examples.answered({"operationId": "none", "responses": {"404": {"$ref": "#/components/responses/Problem"}}}, answer)
 
 
 def test_openapi_examples():
-    """Every documented operation can be executed with its examples, and the answers fit what is documented."""
-    with support.Service() as service:
+    """Every example of the document is executed: requests are taken, answers are like those that come."""
+    with support.Service("--drain-timeout-ms", "30000", "--request-timeout-ms", "30000") as service:
         document = service.get("/openapi.json").json()
-        refused = {"deletePolicy": 409}  # `default` is protected
-        done = set()
-        for path, method, operation, parameters in operations(document):
-            name = operation["operationId"]
-            target, headers, body = example_call(document, path, parameters, operation)
-            answer = service.request(method.upper(), target, body, headers=headers)
-            if name in refused:
-                assert answer.status == refused[name], (name, answer)
-            else:
-                assert 200 <= answer.status < 300, (name, answer)
-            schema.check_answer(document, operation, answer)
-            done.add(name)
-            if name == "exitProcess":
-                eventually(lambda: service.get("/readyz").status == 200)
-        assert len(done) >= 25
+        examples = Examples(document)
+        assert execute_operations(service, document, examples) >= 2 * 25
+        execute_reasons(service, document, examples)
+        execute_others(service, document, examples)
+        with service.connect() as held:
+            hold_a_request(service, held)
+            service.signal(signal.SIGTERM)
+            eventually(lambda: service.events("drain.started"), what="drain.started")
+            examples.answered(document["paths"]["/readyz"]["get"], service.get("/readyz"))
+            assert service.post("/v1/processes/http.sup/resume").status == 200
+            assert held.read().status == 200
+        assert service.wait() == 0
+    with support.Service("--client-token", "c") as service:
+        operation = document["paths"]["/v1/processes"]["get"]
+        examples.answered(operation, service.get("/v1/processes"))
+        examples.answered(operation, service.get("/v1/processes", headers={"Authorization": "Bearer c"}))
+    assert examples.left() == [], examples.left()
 
 
 def test_openapi_problems(service):
