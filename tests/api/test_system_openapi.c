@@ -3,9 +3,12 @@
 #include "api/system/openapi.h"
 #include "api/system/system.h"
 #include "server/json.h"
+#include "server/problem.h"
 
 #include <criterion/criterion.h>
+#include <ctype.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define REFS_DEPTH_MAX 64
 
@@ -138,18 +141,14 @@ Test(openapi, query_parameters_are_those_the_routes_know)
     }
 }
 
-/* Walks the document without recursion: a cJSON tree is followed through child and next. */
-Test(openapi, every_reference_leads_somewhere)
+/* Calls `look` for every value of the document, without recursion: a cJSON tree is followed through child and next. */
+static void walk(void (*look)(const cJSON *at))
 {
     const cJSON *open[REFS_DEPTH_MAX];
     size_t depth = 0;
-    size_t references = 0;
     const cJSON *at = document;
     while (at != NULL) {
-        if (at->string != NULL && strcmp(at->string, "$ref") == 0) {
-            cr_assert_not_null(resolve(at->valuestring), "%s leads nowhere", at->valuestring);
-            references++;
-        }
+        look(at);
         if (at->child != NULL) {
             cr_assert(depth < REFS_DEPTH_MAX);
             open[depth++] = at;
@@ -161,7 +160,158 @@ Test(openapi, every_reference_leads_somewhere)
         }
         at = at->next;
     }
+}
+
+static bool is_called(const cJSON *at, const char *name)
+{
+    return at->string != NULL && strcmp(at->string, name) == 0;
+}
+
+static const cJSON *meant(const cJSON *item)
+{
+    const cJSON *reference = member(item, "$ref");
+    return reference == NULL ? item : resolve(reference->valuestring);
+}
+
+static size_t references;
+
+static void look_at_reference(const cJSON *at)
+{
+    if (is_called(at, "$ref")) {
+        cr_assert_not_null(resolve(at->valuestring), "%s leads nowhere", at->valuestring);
+        references++;
+    }
+}
+
+Test(openapi, every_reference_leads_somewhere)
+{
+    references = 0;
+    walk(look_at_reference);
     cr_assert(references > 100);
+}
+
+static char wanted_reference[128];
+
+static void look_for_wanted(const cJSON *at)
+{
+    if (is_called(at, "$ref") && strcmp(at->valuestring, wanted_reference) == 0) {
+        references++;
+    }
+}
+
+Test(openapi, every_component_is_used)
+{
+    const char *const kinds[] = {"headers", "parameters", "responses", "schemas"};
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        const cJSON *component = NULL;
+        cJSON_ArrayForEach(component, member(member(document, "components"), kinds[i]))
+        {
+            references = 0;
+            snprintf(wanted_reference, sizeof(wanted_reference), "#/components/%s/%s", kinds[i],
+                     component->string);
+            walk(look_for_wanted);
+            cr_assert(references > 0, "%s is used nowhere", wanted_reference);
+        }
+    }
+}
+
+/* Codes stand in the description, in backquotes; other words there hold no hyphen. Returns: how many there are. */
+static size_t expect_codes(const char *description, int status, const char *where)
+{
+    size_t codes = 0;
+    for (const char *at = strchr(description, '`'); at != NULL;) {
+        const char *end = strchr(at + 1, '`');
+        cr_assert_not_null(end, "%s: %s", where, description);
+        struct text word = {.bytes = at + 1, .count = (size_t)(end - at - 1)};
+        enum problem_code code = problem_by_text(word);
+        bool is_code = memchr(word.bytes, '-', word.count) != NULL && islower((unsigned char)word.bytes[0]);
+        cr_assert(code != PROBLEM_NONE || !is_code, "%s: %.*s is no code", where, (int)word.count,
+                  word.bytes);
+        if (code != PROBLEM_NONE) {
+            cr_assert_eq(problem_status(code), (unsigned)status, "%s: %.*s", where, (int)word.count,
+                         word.bytes);
+            codes++;
+        }
+        at = strchr(end + 1, '`');
+    }
+    return codes;
+}
+
+static void expect_content(const cJSON *content, int status, const char *where)
+{
+    const cJSON *type = NULL;
+    cJSON_ArrayForEach(type, content)
+    {
+        cr_assert_not_null(member(type, "schema"), "%s: %d %s has no schema", where, status, type->string);
+        if (status >= 400 && strcmp(where, "getReadiness") != 0) {
+            cr_assert_str_eq(type->string, PROBLEM_MEDIA_TYPE, "%s: %d", where, status);
+        }
+    }
+}
+
+static void expect_response(const cJSON *named, const char *where)
+{
+    const cJSON *response = meant(named);
+    const cJSON *content = member(response, "content");
+    bool is_default = strcmp(named->string, "default") == 0;
+    int status = is_default ? 0 : atoi(named->string);
+    cr_assert(is_default || (status >= 200 && status <= 599 && strlen(named->string) == 3), "%s: %s", where,
+              named->string);
+    cr_assert(cJSON_IsString(member(response, "description")), "%s: %d", where, status);
+    expect_content(content, status, where);
+    if (status == 204 || status == 304) {
+        cr_assert_null(content, "%s: %d has a body", where, status);
+    }
+    if (status >= 400 && content != NULL && strcmp(where, "getReadiness") != 0) {
+        size_t codes = expect_codes(member(response, "description")->valuestring, status, where);
+        cr_assert(codes > 0, "%s: %d names no code", where, status);
+    }
+}
+
+Test(openapi, answers_have_schemas_and_errors_name_codes_of_their_status)
+{
+    const cJSON *item = NULL;
+    size_t answers = 0;
+    cJSON_ArrayForEach(item, member(document, "paths"))
+    {
+        for (size_t v = 0; v < VERBS; v++) {
+            const cJSON *operation = member(item, verbs[v]);
+            const cJSON *response = NULL;
+            cJSON_ArrayForEach(response, member(operation, "responses"))
+            {
+                expect_response(response, member(operation, "operationId")->valuestring);
+                answers++;
+            }
+            cr_assert(operation == NULL || member(member(operation, "responses"), "default") != NULL, "%s",
+                      item->string);
+        }
+    }
+    cr_assert(answers > 150);
+}
+
+static size_t examples;
+
+/* The Problem of an example has the numbers and words of the table. */
+static void look_at_problem(const cJSON *at)
+{
+    const cJSON *code = member(at, "code");
+    const cJSON *type = member(at, "type");
+    if (is_called(at, "example") && cJSON_IsString(code) && cJSON_IsString(type)) {
+        enum problem_code known = problem_by_text(text_of(code->valuestring));
+        cr_assert_neq(known, PROBLEM_NONE, "%s", code->valuestring);
+        cr_assert_eq((unsigned)member(at, "status")->valueint, problem_status(known), "%s",
+                     code->valuestring);
+        cr_assert_str_eq(member(at, "title")->valuestring, problem_title(known));
+        cr_assert_str_eq(type->valuestring + strlen(PROBLEM_TYPE_PREFIX), code->valuestring);
+        examples++;
+    }
+}
+
+Test(openapi, examples_of_problems_are_of_the_table)
+{
+    examples = 0;
+    walk(look_at_problem);
+    cr_assert(examples >= 10);
 }
 
 Test(openapi, operations_have_ids_of_their_own_summaries_tags_and_answers)
@@ -190,6 +340,13 @@ Test(openapi, operations_have_ids_of_their_own_summaries_tags_and_answers)
     cr_assert(count >= 25);
 }
 
+static bool path_has(const char *path, const char *name)
+{
+    char part[128];
+    snprintf(part, sizeof(part), "{%s}", name);
+    return strstr(path, part) != NULL;
+}
+
 Test(openapi, path_parameters_are_declared_with_examples)
 {
     const cJSON *item = NULL;
@@ -200,16 +357,39 @@ Test(openapi, path_parameters_are_declared_with_examples)
         for (const char *at = strchr(item->string, '{'); at != NULL; at = strchr(at + 1, '{')) {
             wanted++;
         }
-        const cJSON *parameter = NULL;
-        cJSON_ArrayForEach(parameter, member(item, "parameters"))
+        const cJSON *one = NULL;
+        cJSON_ArrayForEach(one, member(item, "parameters"))
         {
-            const cJSON *reference = member(parameter, "$ref");
-            const cJSON *meant = reference == NULL ? parameter : resolve(reference->valuestring);
-            if (strcmp(member(meant, "in")->valuestring, "path") == 0) {
+            const cJSON *parameter = meant(one);
+            if (strcmp(member(parameter, "in")->valuestring, "path") == 0) {
                 declared++;
-                cr_assert_not_null(member(meant, "example"), "%s", item->string);
+                cr_assert_not_null(member(parameter, "example"), "%s", item->string);
+                cr_assert(cJSON_IsTrue(member(parameter, "required")), "%s", item->string);
+                cr_assert(path_has(item->string, member(parameter, "name")->valuestring), "%s", item->string);
             }
         }
         cr_assert_eq(declared, wanted, "%s", item->string);
+    }
+}
+
+Test(openapi, parameters_and_bodies_have_schemas_and_bodies_examples)
+{
+    const cJSON *item = NULL;
+    cJSON_ArrayForEach(item, member(document, "paths"))
+    {
+        for (size_t v = 0; v < VERBS; v++) {
+            const cJSON *operation = member(item, verbs[v]);
+            const cJSON *one = NULL;
+            cJSON_ArrayForEach(one, member(operation, "parameters"))
+            {
+                cr_assert_not_null(member(meant(one), "schema"), "%s", item->string);
+                cr_assert_str_neq(member(meant(one), "in")->valuestring, "path", "%s", item->string);
+            }
+            const cJSON *body = member(operation, "requestBody");
+            const cJSON *content = member(member(body, "content"), "application/json");
+            cr_assert(body == NULL ||
+                          (member(content, "schema") != NULL && member(content, "example") != NULL),
+                      "%s %s", verbs[v], item->string);
+        }
     }
 }
