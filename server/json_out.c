@@ -66,7 +66,7 @@ static bool grow(struct json_out *out, size_t more)
     size_t needed = out->count + more;
     size_t capacity = out->capacity * 2 < needed ? needed : out->capacity * 2;
     capacity = capacity > out->bytes_max ? out->bytes_max : capacity;
-    bool spills = out->bytes == out->first;
+    bool spills = out->first != NULL && out->bytes == out->first;
     char *bytes = spills ? malloc(capacity) : realloc(out->bytes, capacity);
     if (bytes == NULL) {
         out->failed = true;
