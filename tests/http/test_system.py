@@ -85,8 +85,42 @@ def read_metrics(text):
             if not order or order[-1] != base:
                 order.append(base)
     assert len(order) == len(set(order)), "a family is not in one piece"
-    assert set(kinds) == helped
+    assert set(kinds) == helped == set(order), "a family without samples, or without words"
+    for name in (name for name, kind in kinds.items() if kind == "histogram"):
+        check_histogram(name, values)
     return values
+
+
+def check_histogram(name, values):
+    """Buckets of a histogram ascend and grow, and the last one, +Inf, is the count."""
+    series = {}
+    for sample, value in values.items():
+        match = re.fullmatch(name + r'_bucket\{(.*?),?le="([^"]*)"\}', sample)
+        if match:
+            series.setdefault(match.group(1), []).append((float(match.group(2)), value))
+    assert series, name
+    for labels, buckets in series.items():
+        assert buckets == sorted(buckets) and [value for _, value in buckets] == sorted(value for _, value in buckets), name
+        rest = "{%s}" % labels if labels else ""
+        assert buckets[-1][0] == float("inf") and buckets[-1][1] == values[name + "_count" + rest], name
+        assert name + "_sum" + rest in values, name
+
+
+def test_the_metrics_reader_sees_faults():
+    """What promtool refuses, the reader of these tests refuses too."""
+    fine = "# HELP a_total Words.\n# TYPE a_total counter\na_total{x=\"1\"} 1\na_total{x=\"2\"} 2\n"
+    assert read_metrics(fine) == {'a_total{x="1"}': 1, 'a_total{x="2"}': 2}
+    histogram = "# HELP h Words.\n# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count %d\n"
+    assert read_metrics(histogram % 2)["h_count"] == 2
+    for text in (fine + fine, fine.replace("a_total", "a"), fine.replace("counter", "gauge"), fine.replace("# HELP a_total Words.\n", ""),
+                 fine.replace('x="2"', 'x="1"'), fine + "# HELP b_total Words.\n# TYPE b_total counter\n", fine + "b_total 1\n",
+                 fine.replace(" 1\n", " one\n"), fine.replace("a_total", "a-b_total"), histogram % 3,
+                 fine + "# HELP b Words.\n# TYPE b gauge\nb 1\na_total{x=\"3\"} 3\n"):
+        try:
+            read_metrics(text)
+        except AssertionError:
+            continue
+        raise AssertionError("not seen: " + text)
 
 
 def test_metrics(service):
