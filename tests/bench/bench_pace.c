@@ -33,6 +33,7 @@ struct connection {
 static struct connection *connections;
 static struct connection *idle[CONNECTIONS_MAX];
 static int idle_count;
+static uint64_t freed_ns; /* when there was a free connection again after there had been none */
 static int poll_fd;
 static char request[1024];
 static size_t request_bytes;
@@ -109,7 +110,9 @@ static void receive(struct connection *connection)
     }
     connection->got += (size_t)more;
     if (is_complete(connection)) {
-        latencies[answered++] = (double)(now_ns() - connection->due_ns) / 1e3;
+        uint64_t now = now_ns();
+        latencies[answered++] = (double)(now - connection->due_ns) / 1e3;
+        freed_ns = idle_count == 0 ? now : freed_ns;
         idle[idle_count++] = connection;
     }
 }
@@ -131,22 +134,21 @@ static void wait_until(uint64_t until_ns)
     }
 }
 
-/* Request i is due at begin + i x interval. A request that had to wait for a connection is no lag of ours. */
+/* Request i is due at begin + i x interval. Waiting for a free connection is no lag of ours. */
 static void run(size_t total, double interval_ns)
 {
     uint64_t begin = now_ns();
-    bool starved = false;
 
     while (answered < total) {
         uint64_t due = begin + (uint64_t)((double)sent * interval_ns);
         uint64_t now = now_ns();
         while (sent < total && due <= now && idle_count > 0) {
-            lags[sent] = starved ? 0 : (double)(now - due) / 1e3;
-            starved = false;
+            uint64_t could_ns = due > freed_ns ? due : freed_ns;
+            lags[sent] = now > could_ns ? (double)(now - could_ns) / 1e3 : 0;
             send_request(due);
             due = begin + (uint64_t)((double)sent * interval_ns);
         }
-        starved = sent < total && due <= now;
+        bool starved = sent < total && due <= now;
         if (now > due + PATIENCE_S * 1000000000ull) {
             fail("the server", "does not answer");
         }

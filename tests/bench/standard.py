@@ -153,6 +153,9 @@ class Comparison:
         for name, what in (("p50_us", "p50"), ("p99_us", "p99"), ("p999_us", "p99.9")):
             judged = what == "p99" and server is self.troupe
             self.lines.append(Line(label + what, statistics.median(one[name] for one in rounds), "us", 1000 if judged else None, most=True))
+        if maker == "even":
+            lag = statistics.median(one["own_lag_p99_us"] for one in rounds)
+            self.lines.append(Line(label + "of it the generator's own, p99", lag, "us"))
         if kept < 0.98:
             self.lines.append(Line(label + "kept only", kept, "of the rate"))
 
@@ -202,6 +205,8 @@ def main():
     print(f"\nmedians of {args.rounds} rounds of {args.seconds} s, {args.workers} workers, {args.connections} connections, {where['cpus']} CPUs "
           f"shared with the load generator; load average {where['load_before']:.1f} before, {where['load_after']:.1f} after; "
           f"{time.time() - begin:.0f} s")
+    if where["load_before"] > where["cpus"]:
+        print("the machine was busy before the run began: trust the lines by CPU, not those by the clock")
     for text in comparison.left_out:
         print("left out: " + text)
     report.save({"bench": "standard", "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)), "machine": where,
