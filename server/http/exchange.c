@@ -317,6 +317,9 @@ static enum MHD_Result head(struct http_request *request, const char *method, co
         answer_refusal(request);
         return queue(request);
     }
+    if (!has_body(request)) {
+        guard_hide_expectation(&request->guard);
+    }
     request->state = EXCHANGE_BODY;
     return MHD_YES;
 }

@@ -99,6 +99,10 @@ struct MHD_Connection;
 enum guard_verdict guard_check(struct guard *guard, struct MHD_Connection *connection, const char *method,
                                const char *version);
 
+/** Makes the library overlook Expect. For a request without a body: with the next request in its buffer it
+ *  would send 100, call the handler for no bytes and take no answer. Context: first call of the handler. */
+void guard_hide_expectation(const struct guard *guard);
+
 /** MHD_OPTION_UNESCAPE_CALLBACK that leaves everything as it is. */
 size_t guard_unescape(void *unused, struct MHD_Connection *connection, char *text);
 

@@ -28,6 +28,14 @@ enum guard_verdict guard_check(struct guard *guard, struct MHD_Connection *conne
     return guard_finish(guard, head_bytes);
 }
 
+void guard_hide_expectation(const struct guard *guard)
+{
+    struct text expect = http_header(&guard->headers, HTTP_FIELD_EXPECT);
+    if (expect.count != 0) {
+        *(char *)(uintptr_t)expect.bytes = '-'; /* in the library's own receive buffer */
+    }
+}
+
 size_t guard_unescape(void *unused, struct MHD_Connection *connection, char *text)
 {
     (void)unused;

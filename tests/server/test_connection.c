@@ -390,6 +390,21 @@ Test(connection, expectation_is_met_or_refused_at_once)
     stop_quiet();
 }
 
+Test(connection, expectation_without_a_body_is_overlooked)
+{
+    fixture_start(NULL);
+    int fd = fixture_connect();
+    cr_assert(client_say(fd, "GET /ping HTTP/1.1\r\n" H "Expect: 100-continue\r\n\r\n" GET("/call")));
+    for (int i = 0; i < 2; i++) {
+        struct reply reply = client_read(fd, false);
+        cr_expect(reply.status == 200 && strstr(reply.head, "100 Continue") == NULL, "%d: %u", i,
+                  reply.status);
+        reply_free(&reply);
+    }
+    close(fd);
+    stop_quiet();
+}
+
 /* ---- heads ---- */
 
 Test(connection, more_fields_than_the_setting_are_431)
