@@ -227,6 +227,7 @@ static void judge_media_type(struct http_request *request)
 }
 
 static const char ending_text[] = "the service stops";
+static const char overloaded_text[] = "too many requests are in work";
 
 /* Nobody will answer any more: the tree is being stopped, or is gone. */
 static bool is_ending(const struct http_request *request)
@@ -243,7 +244,7 @@ static void judge_load(struct http_request *request)
     }
     if (!open && __atomic_load_n(&listener->inflight, __ATOMIC_RELAXED) >= listener->settings->max_inflight) {
         metric_count(listener->metrics.overloaded, 1);
-        refuse(request, PROBLEM_OVERLOADED, "too many requests are in work");
+        refuse(request, PROBLEM_OVERLOADED, overloaded_text);
     }
 }
 
@@ -457,12 +458,22 @@ static enum MHD_Result answer_or_wait(struct http_request *request)
     return MHD_YES;
 }
 
-static void inflight_add(struct http_request *request)
+/* Takes one of the max_inflight places. The head was judged before the body came: many may have waited for
+ * theirs meanwhile. */
+static bool inflight_enter(struct http_request *request)
 {
-    if (request->match.route->access != ROUTE_ACCESS_OPEN) {
-        request->counted = true;
-        __atomic_add_fetch(&listener_of(request)->inflight, 1, __ATOMIC_RELAXED);
+    struct listener *listener = listener_of(request);
+    if (request->match.route->access == ROUTE_ACCESS_OPEN) {
+        return true;
     }
+    if (__atomic_fetch_add(&listener->inflight, 1, __ATOMIC_RELAXED) < listener->settings->max_inflight) {
+        request->counted = true;
+        return true;
+    }
+    __atomic_sub_fetch(&listener->inflight, 1, __ATOMIC_RELAXED);
+    metric_count(listener->metrics.overloaded, 1);
+    http_answer_problem(request, PROBLEM_OVERLOADED, overloaded_text);
+    return false;
 }
 
 static enum MHD_Result last_call(struct http_request *request)
@@ -474,8 +485,7 @@ static enum MHD_Result last_call(struct http_request *request)
     }
     if (request->core->stopping) {
         http_answer_problem(request, PROBLEM_UNAVAILABLE, ending_text);
-    } else if (parse_json(request) && query_fits(request)) {
-        inflight_add(request);
+    } else if (inflight_enter(request) && parse_json(request) && query_fits(request)) {
         request->match.route->handler(request);
         if (!has_answer(request)) {
             pending_add(request);
