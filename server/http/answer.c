@@ -275,16 +275,20 @@ void answer_refusal(struct http_request *request)
 
 bool answer_send_early(struct http_request *request)
 {
-    char head[512];
+    char head[1024];
     struct answer *answer = answer_of(request);
     struct text date = http_date_text(&request->core->date);
     int count = snprintf(
         head, sizeof(head),
         "HTTP/1.1 %u %s\r\nDate: %.*s\r\nConnection: close\r\nContent-Length: %zu\r\nX-Request-Id: %.*s\r\n"
-        "X-Content-Type-Options: nosniff\r\n%s%s%s\r\n",
+        "X-Content-Type-Options: nosniff%s%s%.*s\r\n\r\n",
         answer->status, problem_title(answer->code), (int)date.count, date.bytes, answer->body_bytes,
-        (int)request->id.count, request->id.bytes, answer->content_type == NULL ? "" : "Content-Type: ",
-        answer->content_type == NULL ? "" : answer->content_type, answer->content_type == NULL ? "" : "\r\n");
+        (int)request->id.count, request->id.bytes, answer->content_type == NULL ? "" : "\r\nContent-Type: ",
+        answer->content_type == NULL ? "" : answer->content_type, (int)answer->fields.count,
+        answer->fields.bytes);
+    if (count >= (int)sizeof(head)) {
+        return false;
+    }
     struct iovec parts[2] = {{head, (size_t)count}, {answer->body, answer->body_bytes}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     ssize_t sent = sendmsg(request->peer->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);

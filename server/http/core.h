@@ -125,6 +125,7 @@ struct listener {
     uint32_t closing;    /* atomic */
     int64_t connections; /* atomic: all cores */
     int64_t inflight;    /* atomic: all cores */
+    int64_t held;        /* atomic: all cores; bytes of bodies and their JSON */
     int opened;          /* atomic: cores that accept */
     void (*on_open)(void *ctx);
     void *on_open_ctx;

@@ -8,7 +8,8 @@
 
 #define REFUSED_BODY_MAX \
     ((size_t)65536) /* a refused request's body is read to keep the connection, up to this */
-#define LINGER_MS 2000
+#define HELD_FREE_BYTES ((size_t)4096) /* that much a request may hold uncounted */
+#define LINGER_MS       2000
 /* Runs of the daemon that a request waits for its answer before it is suspended. Suspending and resuming takes two system
  * calls, and most answers of another core's processes come within a few turns. */
 #define PATIENCE_RUNS     8
@@ -41,6 +42,7 @@ static void request_init(struct http_request *request, struct http_core *core,
     request->options = false;
     request->body = NULL;
     request->body_bytes = request->body_room = request->body_dropped = 0;
+    request->held = 0;
     request->json = NULL;
     request->target_buffer = NULL;
     request->arena_open = false;
@@ -100,6 +102,39 @@ struct http_request *exchange_new(struct http_core *core, struct MHD_Connection 
     return request;
 }
 
+/* Counts what the request holds, within max_held_bytes over all. Returns: false when that is reached. */
+static bool hold(struct http_request *request, size_t bytes)
+{
+    struct listener *listener = listener_of(request);
+    bytes = bytes <= HELD_FREE_BYTES ? 0 : bytes;
+    if (bytes == request->held) {
+        return true;
+    }
+    int64_t more = (int64_t)bytes - (int64_t)request->held;
+    int64_t held = __atomic_add_fetch(&listener->held, more, __ATOMIC_RELAXED);
+    if (more > 0 && held > listener->settings->max_held_bytes) {
+        __atomic_sub_fetch(&listener->held, more, __ATOMIC_RELAXED);
+        metric_count(listener->metrics.overloaded, 1);
+        return false;
+    }
+    request->held = bytes;
+    return true;
+}
+
+/* Gives back the body and what was read from it. */
+static void let_go(struct http_request *request)
+{
+    free(request->body);
+    request->body = NULL;
+    request->body_room = 0;
+    if (request->arena_open) {
+        json_arena_fini(&request->arena);
+        request->arena_open = false;
+        request->json = NULL;
+    }
+    (void)hold(request, 0);
+}
+
 void exchange_drop(struct http_request *request)
 {
     /* acq_rel: the other side's last writes come before the memory is used again */
@@ -111,12 +146,9 @@ void exchange_drop(struct http_request *request)
         answer_fini(request->own);
         free(request->own);
     }
-    free(request->body);
+    let_go(request);
     if (request->target_buffer != request->target_inline) {
         free(request->target_buffer);
-    }
-    if (request->arena_open) {
-        json_arena_fini(&request->arena);
     }
     struct http_core *core = request->core;
     if (tr_node_core() == core->index && core->free_count < FREE_REQUESTS_MAX) {
@@ -140,13 +172,18 @@ static void uncount_state(struct http_request *request)
     }
 }
 
-/* From here on libmicrohttpd has it: it sends the answer, or closes the connection if it cannot be queued. */
+/* From here on libmicrohttpd has it: it sends the answer, or closes the connection if it cannot be queued. Who
+ * reads an answer slowly keeps nothing else in memory; a process that goes on still has the body. */
 static enum MHD_Result queue(struct http_request *request)
 {
     uncount_state(request);
     request->state = EXCHANGE_QUEUED;
     request->core->unsent++;
-    return answer_queue(request);
+    enum MHD_Result result = answer_queue(request);
+    if (!request->handed) {
+        let_go(request);
+    }
+    return result;
 }
 
 void exchange_end(struct http_request *request)
@@ -327,16 +364,17 @@ static enum MHD_Result head(struct http_request *request, const char *method, co
 
 /* ---- the body ---- */
 
+/* Room follows the bytes that came: an announced length costs its sender nothing. */
 static bool body_grow(struct http_request *request, size_t needed)
 {
     size_t room = request->body_room == 0 ? 1024 : request->body_room;
-    if (request->guard.has_length && room < request->guard.content_length + 1) {
-        room = (size_t)request->guard.content_length + 1;
-    }
     while (room < needed) {
         room *= 2;
     }
-    char *grown = realloc(request->body, room);
+    if (request->guard.has_length && room > request->guard.content_length + 1) {
+        room = (size_t)request->guard.content_length + 1;
+    }
+    char *grown = hold(request, room) ? realloc(request->body, room) : NULL;
     if (grown == NULL) {
         return false;
     }
@@ -350,6 +388,7 @@ static bool body_grow(struct http_request *request, size_t needed)
  * would reset the connection, and the client might lose the answer. NO: the connection is cut. */
 static enum MHD_Result drop(struct http_request *request, size_t more)
 {
+    let_go(request);
     request->body_dropped += more;
     if (request->guard.chunked && request->state == EXCHANGE_BODY) {
         answer_refusal(request);
@@ -375,8 +414,8 @@ static enum MHD_Result collect(struct http_request *request, const char *upload,
     }
     if (request->body_bytes + more + 1 > request->body_room &&
         !body_grow(request, request->body_bytes + more + 1)) {
-        refuse(request, PROBLEM_OVERLOADED, "out of memory");
-        return MHD_YES;
+        refuse(request, PROBLEM_OVERLOADED, "too much of other requests is held in memory");
+        return drop(request, more);
     }
     memcpy(request->body + request->body_bytes, upload, more);
     request->body_bytes += more;
@@ -411,6 +450,16 @@ static bool parse_json(struct http_request *request)
         return false;
     }
     return true;
+}
+
+/* The tree of a body may be much larger than the body. */
+static bool tree_fits(struct http_request *request)
+{
+    if (!request->arena_open || hold(request, request->body_room + request->arena.chunk_bytes)) {
+        return true;
+    }
+    http_answer_problem(request, PROBLEM_OVERLOADED, "too much of other requests is held in memory");
+    return false;
 }
 
 static bool query_fits(struct http_request *request)
@@ -485,7 +534,7 @@ static enum MHD_Result last_call(struct http_request *request)
     }
     if (request->core->stopping) {
         http_answer_problem(request, PROBLEM_UNAVAILABLE, ending_text);
-    } else if (inflight_enter(request) && parse_json(request) && query_fits(request)) {
+    } else if (inflight_enter(request) && parse_json(request) && tree_fits(request) && query_fits(request)) {
         request->match.route->handler(request);
         if (!has_answer(request)) {
             pending_add(request);

@@ -80,6 +80,7 @@ struct http_request {
     bool options;
     char *body;
     size_t body_bytes, body_room, body_dropped;
+    size_t held; /* of body and arena, as counted in listener.held */
     cJSON *json;
     char *target_buffer;
     char target_inline[TARGET_INLINE_BYTES];

@@ -148,6 +148,12 @@ static double read_inflight(void *context)
     return read_shown(offsetof(struct listener, inflight));
 }
 
+static double read_held(void *context)
+{
+    (void)context;
+    return read_shown(offsetof(struct listener, held));
+}
+
 static double read_connections(void *context)
 {
     (void)context;
@@ -182,6 +188,10 @@ static void metrics_register(struct http_metrics *metrics)
                                                                  .help = "Bytes of request bodies read."});
     metrics_gauge_callback(&(struct metric_options){
         .name = "troupe_http_requests_in_flight", .help = "Requests in work.", .read = read_inflight});
+    metrics_gauge_callback(
+        &(struct metric_options){.name = "troupe_http_held_bytes",
+                                 .help = "Bytes of large bodies, and of the JSON read from them, in memory.",
+                                 .read = read_held});
     metrics_gauge_callback(&(struct metric_options){
         .name = "troupe_http_connections", .help = "Connections open.", .read = read_connections});
 }
