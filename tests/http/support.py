@@ -99,6 +99,13 @@ class Connection:
         assert self.buffer == b"", "unexpected: %r" % self.buffer[:200]
         return True
 
+    def interim(self):
+        """Takes a 100 Continue that must come next."""
+        while b"\r\n\r\n" not in self.buffer and self.more():
+            pass
+        top, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
+        assert top == b"HTTP/1.1 100 Continue", top[:200]
+
     def read(self, head=False):
         """The next answer; None when the connection ends before one begins."""
         while True:
