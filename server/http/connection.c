@@ -3,8 +3,10 @@
 #include "server/http/core.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -279,6 +281,19 @@ static bool may_go_on(struct connection *connection, int64_t now_ms)
     return !has_left(connection) && (connection->deadline_ms > now_ms || may_stay(connection, now_ms));
 }
 
+/* libmicrohttpd sees the end and closes. What a slow reader has not taken would stay in the kernel, for as long as
+ * that reader likes: it is thrown away and the connection reset, which also tells an answer that is cut off. */
+static void cut(struct connection *connection)
+{
+    struct linger none = {.l_onoff = 1, .l_linger = 0};
+    int unsent = 0;
+    if (ioctl(connection->fd, SIOCOUTQ, &unsent) == 0 && unsent > 0) {
+        setsockopt(connection->fd, SOL_SOCKET, SO_LINGER, &none, sizeof(none));
+    }
+    connection->cut = true;
+    shutdown(connection->fd, SHUT_RDWR);
+}
+
 void connections_tick(struct http_core *core, int64_t now_ms)
 {
     if (now_ms < core->connections_due_ms) {
@@ -298,8 +313,7 @@ void connections_tick(struct http_core *core, int64_t now_ms)
             }
             continue;
         }
-        connection->cut = true;
         metric_count(core->listener->metrics.cut_connections, connection->deadline_ms <= now_ms);
-        shutdown(connection->fd, SHUT_RDWR); /* libmicrohttpd sees the end and closes */
+        cut(connection);
     }
 }

@@ -2,6 +2,7 @@
 #include "tests/server/listener_fixture.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -224,6 +225,14 @@ Test(connection, slow_with_its_body_is_cut)
     stop_quiet();
 }
 
+/* Before the client has read anything: an orderly end would wait in the kernel behind what it does not read. */
+static bool is_reset(void *fd)
+{
+    int error = 0;
+    socklen_t bytes = sizeof(error);
+    return getsockopt(*(int *)fd, SOL_SOCKET, SO_ERROR, &error, &bytes) == 0 && error == ECONNRESET;
+}
+
 Test(connection, slow_reader_is_cut_while_others_are_served)
 {
     fixture_start((const char *[]){"--body-timeout-ms=200", NULL});
@@ -233,6 +242,7 @@ Test(connection, slow_reader_is_cut_while_others_are_served)
     expect_get(other, "/call", 200);
     cr_expect(fixture_eventually(fixture_inflight_is, &(int64_t){0}),
               "the slow reader still holds its request");
+    cr_expect(fixture_eventually(is_reset, &slow), "the kernel still holds its answer");
     expect_get(other, "/call", 200);
     close(slow);
     close(other);
