@@ -231,8 +231,8 @@ json_row("half a million open objects", b'{"":' * 100000, "400 invalid-json")
 json_row("values at the limit", b"[" + b"1," * 99998 + b"1]", "422 invalid-request")
 json_row("values over the limit", b"[" + b"1," * 99999 + b"1]", "400 invalid-json")
 json_row("a string that fills the body", b'"' + b"a" * (MIB - 2) + b'"', "422 invalid-request")
-json_row("a number of 60 digits", b'{"reason":' + b"1" * 60 + b"}", "422 invalid-request")
-json_row("a number of 61 digits", b'{"reason":' + b"1" * 61 + b"}", "400 invalid-json")
+json_row("a number of a thousand digits", b'{"reason":' + b"1" * 1000 + b"}", "422 invalid-request")
+json_row("a number that fills the body", b"1" * MIB, "422 invalid-request")
 json_row("10000 members", b"{" + b",".join(b'"%d":1' % i for i in range(10000)) + b"}", "422 invalid-request")
 for body in (b"nope", b"{", b"}", b"[1,]", b"{'a':1}", b'{"a":1}x', b'{"a":1} {}', b"\x00", b"{}\x00", b"\xef\xbb\xbf{}", b"// a\n{}",
              b'{"a":01}', b'{"a":1.}', b'{"a":.5}', b'{"a":+1}', b'{"a":1e}', b'{"a":NaN}', b'{"a":Infinity}', b'{"a":0x1}',

@@ -2,7 +2,7 @@
 """Many at once, slow and silent ones among them: they are cut at their deadlines or kept within limits, and a client
 that behaves is served all along.
 
-TEST_CROWD=IDLE/HALF sets how many idle connections and half-open requests there are; ./dev soak connections runs it with
+TEST_CROWD=IDLE/HALF sets how many idle connections and half-open requests there are; ./dev soak connections takes
 10000/1000."""
 import contextlib
 import os
