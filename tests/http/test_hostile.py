@@ -151,6 +151,7 @@ def test_inflight_with_bodies_outstanding():
             connection.close()
         eventually(lambda: metric(service, "troupe_http_requests_in_flight") == 1, what="all places to be free but one")
         assert metric(service, "troupe_http_overloaded_total") == clients - places
+        assert all(service.post("/v1/processes/%s/resume" % pid).status == 200 for pid in stopped)
 
 
 def test_memory_of_bodies():
