@@ -254,7 +254,7 @@ static void expect_response(const cJSON *named, const char *where)
     const cJSON *response = meant(named);
     const cJSON *content = member(response, "content");
     bool is_default = strcmp(named->string, "default") == 0;
-    int status = is_default ? 0 : atoi(named->string);
+    int status = is_default ? 0 : (int)strtol(named->string, NULL, 10);
     cr_assert(is_default || (status >= 200 && status <= 599 && strlen(named->string) == 3), "%s: %s", where,
               named->string);
     cr_assert(cJSON_IsString(member(response, "description")), "%s: %d", where, status);
