@@ -30,11 +30,14 @@ def arguments():
     parser.add_argument("--rounds", type=int, metavar="N")
     parser.add_argument("--seconds", type=int, metavar="N", help="of load on one server in one round")
     parser.add_argument("--connections", type=int, default=64, metavar="N")
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), metavar="N",
-                        help="of the service and of each peer (default: one a CPU)")
+    parser.add_argument("--workers", type=int, metavar="N", help="of the service and of each peer (default: one for each CPU that they have)")
+    parser.add_argument("--shared", action="store_true", help="servers and load generators share all CPUs, instead of the last one being "
+                        "the generators' alone")
     parser.add_argument("--only", metavar="PART[,PART]", help="some of: " + ", ".join(PARTS))
     parser.add_argument("--beam", action="store_true", help="with the BEAM; its packages are fetched when they are missing")
     args = parser.parse_args()
+    available = len(servers.CPUS) if args.shared else servers.part_cpus()
+    args.workers = args.workers or available
     args.rounds = args.rounds or (3 if args.quick else 5)
     args.seconds = args.seconds or (1 if args.quick else 2)
     args.parts = args.only.split(",") if args.only else PARTS
@@ -202,15 +205,15 @@ def main():
     where = {**servers.machine(), "load_before": load_before, "load_after": os.getloadavg()[0]}
     report.print_servers(comparison.samples)
     report.print_lines(comparison.lines)
-    print(f"\nmedians of {args.rounds} rounds of {args.seconds} s, {args.workers} workers, {args.connections} connections, {where['cpus']} CPUs "
-          f"shared with the load generator; load average {where['load_before']:.1f} before, {where['load_after']:.1f} after; "
+    print(f"\nmedians of {args.rounds} rounds of {args.seconds} s, {args.workers} workers, {args.connections} connections, {where['cpus']} CPUs, "
+          f"{'all shared with' if args.shared else 'one of them for'} the load generator; load average {where['load_before']:.1f} before, {where['load_after']:.1f} after; "
           f"{time.time() - begin:.0f} s")
     if where["load_before"] > where["cpus"]:
         print("the machine was busy before the run began: trust the lines by CPU, not those by the clock")
     for text in comparison.left_out:
         print("left out: " + text)
     report.save({"bench": "standard", "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin)), "machine": where,
-                 "options": {name: getattr(args, name) for name in ("rounds", "seconds", "connections", "workers")},
+                 "options": {name: getattr(args, name) for name in ("rounds", "seconds", "connections", "workers", "shared")},
                  "lines": [line.document() for line in comparison.lines], "latency": comparison.latency,
                  "rounds": [{"workload": workload, "server": server, **sample}
                             for (workload, server), rounds in comparison.samples.items() for sample in rounds],

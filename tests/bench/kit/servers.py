@@ -21,6 +21,18 @@ CHECK = "/v1/rate-limits/bench/keys/key-00001/check"
 HERE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
+CPUS = sorted(os.sched_getaffinity(0))  # as the run began
+
+
+def part_cpus():
+    """Leaves the last CPU to this process and the load generators it starts, and all others to the servers: a generator that shares a
+    CPU with what it measures measures the scheduler. Returns: how many the servers have."""
+    if len(CPUS) > 1:
+        os.sched_setaffinity(0, CPUS[-1:])
+        Server.cpus = CPUS[:-1]
+    return len(Server.cpus)
+
+
 class Missing(Exception):
     """A peer that is not installed; says what to do."""
 
@@ -45,6 +57,7 @@ def tasks(pid):
 
 class Server:
     name = "server"
+    cpus = CPUS
     methods = ("get", "post", "batch")
 
     def __init__(self, folder, workers):
@@ -60,7 +73,8 @@ class Server:
 
     def start(self):
         log = open(os.path.join(self.folder, self.name.replace(" ", "-") + ".log"), "wb")
-        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                        preexec_fn=lambda: os.sched_setaffinity(0, self.cpus))
         log.close()
         end = time.monotonic() + PATIENCE
         while True:
@@ -257,5 +271,5 @@ def machine():
     """What the numbers were taken on."""
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         model = re.search(r"model name\s*: (.*)", file.read())
-    return {"cpus": len(os.sched_getaffinity(0)), "model": model.group(1) if model else os.uname().machine,
+    return {"cpus": len(CPUS), "servers_cpus": len(Server.cpus), "model": model.group(1) if model else os.uname().machine,
             "kernel": os.uname().release}
