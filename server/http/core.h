@@ -110,6 +110,7 @@ struct http_core {
 
 struct http_metrics {
     metric_counter requests[6]; /* by first digit of the status */
+    metric_counter problems[PROBLEM_CODES_COUNT];
     metric_histogram duration;
     metric_counter connections, refused_connections, cut_connections, timeouts, overloaded, bytes_in;
 };

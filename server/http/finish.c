@@ -58,6 +58,9 @@ void request_log(struct http_request *request, bool completed)
     (void)completed;
     int64_t duration_ns = (int64_t)tr_now_ns() - request->started_ns;
     metric_count(listener->metrics.requests[answer->status / 100 % 6], 1);
+    if (answer->code != PROBLEM_NONE) {
+        metric_count(listener->metrics.problems[answer->code], 1);
+    }
     metric_observe(listener->metrics.duration, (uint64_t)(duration_ns < 0 ? 0 : duration_ns));
     if (log_access_wanted((int)answer->status, duration_ns)) {
         write_line(request, answer, duration_ns);

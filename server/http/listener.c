@@ -169,6 +169,12 @@ static void metrics_register(struct http_metrics *metrics)
                                                      .help = "Requests answered, by class of status.",
                                                      .labels = {{"status", classes[i]}}});
     }
+    for (int code = PROBLEM_NONE + 1; code < PROBLEM_CODES_COUNT; code++) {
+        metrics->problems[code] = metrics_counter(
+            &(struct metric_options){.name = "troupe_http_problems_total",
+                                     .help = "Requests answered with a problem, by its code.",
+                                     .labels = {{"code", problem_code_text((enum problem_code)code)}}});
+    }
     metrics->duration =
         metrics_histogram(&(struct metric_options){.name = "troupe_http_request_duration_seconds",
                                                    .help = "From the request line to the answer sent.",

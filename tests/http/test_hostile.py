@@ -113,10 +113,19 @@ def test_log_after_rows(service):
         assert isinstance(json.loads(line).get("event"), str), line
 
 
+def test_limits_are_counted():
+    """What is refused at a limit is counted by its code."""
+    wanted = {"payload-too-large": 2, "header-fields-too-large": 1, "invalid-json": 2}
+    with support.Service(*hostile.small[0]) as service:
+        check_rows(service, hostile.small[1], whole)
+        for code, count in wanted.items():
+            assert metric(service, 'troupe_http_problems_total{code="%s"}' % code) == count, code
+
+
 # ---- work and memory -------------------------------------------------------------------------------------------------
 
 def metric(service, name):
-    """What a metric without labels stands at."""
+    """What a metric stands at, named with its labels."""
     for line in service.get("/metrics").body.decode().splitlines():
         if line.startswith(name + " "):
             return float(line.split(" ")[1])
