@@ -41,7 +41,8 @@ typedef struct tr__spawn {
     tr_main_fn main;
     const void *arg; /* plain: copied                                                     */
     size_t arg_bytes;
-    size_t data_bytes; /* behaviour: zeroed memory in the new process's arena, handed to its functions */
+    size_t data_bytes; /* behaviour: zeroed memory of the new process, handed to its functions  */
+    const char *label; /* shown when opts.label is NULL; borrowed: it must outlive the process  */
     void (*fill)(struct tr__proc *proc, void *data,
                  void *ctx); /* runs in the spawner before the process can run */
     void *fill_ctx;

@@ -71,14 +71,14 @@ static void tell_edge(tr__proc *proc, const tr__edge *edge, tr_term reason)
 /* Links first, so that a starter that does not trap dies of the link and never acts on the DOWN. */
 static void tell_all(tr__proc *proc, tr_term reason)
 {
-    for (uint32_t i = 0; i < proc->edges.count; i++) {
-        if (proc->edges.items[i].kind == TR__EDGE_LINK) {
-            tell_edge(proc, &proc->edges.items[i], reason);
+    for (uint32_t i = 0; i < tr__edges_total(&proc->edges); i++) {
+        if (tr__edges_at(&proc->edges, i)->kind == TR__EDGE_LINK) {
+            tell_edge(proc, tr__edges_at(&proc->edges, i), reason);
         }
     }
-    for (uint32_t i = 0; i < proc->edges.count; i++) {
-        if (proc->edges.items[i].kind != TR__EDGE_LINK) {
-            tell_edge(proc, &proc->edges.items[i], reason);
+    for (uint32_t i = 0; i < tr__edges_total(&proc->edges); i++) {
+        if (tr__edges_at(&proc->edges, i)->kind != TR__EDGE_LINK) {
+            tell_edge(proc, tr__edges_at(&proc->edges, i), reason);
         }
     }
 }
@@ -91,6 +91,9 @@ static void memory_free(tr__proc *proc)
         struct tr__block *block = proc->blocks;
         proc->blocks = block->next;
         tr__mem_free(block, block->bytes, block->mem_class);
+    }
+    if (proc->data != NULL) {
+        tr__mem_free(proc->data, proc->data_bytes, tr__mem_class(proc->data_bytes));
     }
     tr__edges_fini(&proc->edges);
     tr__summary_forget(proc);

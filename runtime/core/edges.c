@@ -1,11 +1,12 @@
 #include "runtime/core/edges.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "runtime/core/mem.h"
 
 #define SMALL 8u
+
+typedef struct tr__edge_table edge_table;
 
 static uint32_t hash_of(tr__edge_kind kind, uint64_t key)
 {
@@ -13,22 +14,22 @@ static uint32_t hash_of(tr__edge_kind kind, uint64_t key)
     return (uint32_t)(h >> 32);
 }
 
-static uint32_t index_room(const tr__edges *edges)
+static uint32_t index_room(const edge_table *table)
 {
-    return edges->room * 2;
+    return table->room * 2;
 }
 
 /* The index cell that leads to item at, or the free cell where it belongs. */
-static uint32_t *index_cell(const tr__edges *edges, tr__edge_kind kind, uint64_t key, uint32_t wanted)
+static uint32_t *index_cell(const edge_table *table, tr__edge_kind kind, uint64_t key, uint32_t wanted)
 {
-    uint32_t mask = index_room(edges) - 1;
+    uint32_t mask = index_room(table) - 1;
     for (uint32_t i = hash_of(kind, key) & mask;; i = (i + 1) & mask) {
-        uint32_t at = edges->index[i];
+        uint32_t at = table->index[i];
         if (at == wanted) {
-            return &edges->index[i];
+            return &table->index[i];
         }
         if (at == 0) {
-            return &edges->index[i];
+            return &table->index[i];
         }
     }
 }
@@ -39,19 +40,23 @@ static bool is_edge(const tr__edge *edge, tr__edge_kind kind, uint64_t key, tr_p
     return edge->key == key && edge->kind == kind && (owner == TR_NO_PID || edge->other == owner);
 }
 
-static tr__edge *find(tr__edges *edges, tr__edge_kind kind, uint64_t key, tr_pid owner)
+static tr__edge *find(const tr__edges *edges, tr__edge_kind kind, uint64_t key, tr_pid owner)
 {
-    if (edges->index == NULL) {
-        for (uint32_t i = edges->count; i-- > 0;) {
-            if (is_edge(&edges->items[i], kind, key, owner)) {
-                return &edges->items[i];
+    edge_table *table = edges->table;
+    if (table == NULL) {
+        return NULL;
+    }
+    if (table->index == NULL) {
+        for (uint32_t i = table->count; i-- > 0;) {
+            if (is_edge(&table->items[i], kind, key, owner)) {
+                return &table->items[i];
             }
         }
         return NULL;
     }
-    uint32_t mask = index_room(edges) - 1;
-    for (uint32_t i = hash_of(kind, key) & mask; edges->index[i] != 0; i = (i + 1) & mask) {
-        tr__edge *edge = &edges->items[edges->index[i] - 1];
+    uint32_t mask = index_room(table) - 1;
+    for (uint32_t i = hash_of(kind, key) & mask; table->index[i] != 0; i = (i + 1) & mask) {
+        tr__edge *edge = &table->items[table->index[i] - 1];
         if (is_edge(edge, kind, key, owner)) {
             return edge;
         }
@@ -75,49 +80,58 @@ static void *must(void *memory)
     return memory;
 }
 
-static void index_rebuild(tr__edges *edges)
+static void index_rebuild(edge_table *table)
 {
-    free(edges->index);
-    edges->index = must(calloc(index_room(edges), sizeof(uint32_t)));
-    for (uint32_t i = 0; i < edges->count; i++) {
-        *index_cell(edges, edges->items[i].kind, edges->items[i].key, 0) = i + 1;
+    free(table->index);
+    table->index = must(calloc(index_room(table), sizeof(uint32_t)));
+    for (uint32_t i = 0; i < table->count; i++) {
+        *index_cell(table, table->items[i].kind, table->items[i].key, 0) = i + 1;
     }
 }
 
-static void grow(tr__edges *edges)
+static edge_table *grow(tr__edges *edges)
 {
-    edges->room = edges->room == 0 ? 2 : edges->room * 2;
-    edges->items = must(realloc(edges->items, edges->room * sizeof(tr__edge)));
-    if (edges->room > SMALL) {
-        index_rebuild(edges);
+    edge_table *table = edges->table;
+    uint32_t room = table == NULL ? 2 : table->room * 2;
+    bool fresh = table == NULL;
+    table = must(realloc(table, sizeof(*table) + room * sizeof(tr__edge)));
+    if (fresh) {
+        *table = (edge_table){0};
     }
+    table->room = room;
+    edges->table = table;
+    if (room > SMALL) {
+        index_rebuild(table);
+    }
+    return table;
 }
 
 tr__edge *tr__edges_add(tr__edges *edges, tr__edge_kind kind, uint64_t key, uint64_t other)
 {
-    if (edges->count == edges->room) {
-        grow(edges);
+    edge_table *table = edges->table;
+    if (table == NULL || table->count == table->room) {
+        table = grow(edges);
     }
-    tr__edge *edge = &edges->items[edges->count++];
+    tr__edge *edge = &table->items[table->count++];
     *edge = (tr__edge){.key = key, .other = other, .kind = (uint8_t)kind};
-    if (edges->index != NULL) {
-        *index_cell(edges, kind, key, 0) = edges->count;
+    if (table->index != NULL) {
+        *index_cell(table, kind, key, 0) = table->count;
     }
     return edge;
 }
 
 /* Empties one cell and moves later ones of its probe run back, so that no tombstone is needed. */
-static void index_delete(tr__edges *edges, uint32_t *cell)
+static void index_delete(edge_table *table, uint32_t *cell)
 {
-    uint32_t mask = index_room(edges) - 1;
-    uint32_t hole = (uint32_t)(cell - edges->index);
-    edges->index[hole] = 0;
-    for (uint32_t i = (hole + 1) & mask; edges->index[i] != 0; i = (i + 1) & mask) {
-        tr__edge *edge = &edges->items[edges->index[i] - 1];
+    uint32_t mask = index_room(table) - 1;
+    uint32_t hole = (uint32_t)(cell - table->index);
+    table->index[hole] = 0;
+    for (uint32_t i = (hole + 1) & mask; table->index[i] != 0; i = (i + 1) & mask) {
+        tr__edge *edge = &table->items[table->index[i] - 1];
         uint32_t wants = hash_of(edge->kind, edge->key) & mask;
         if (((i - wants) & mask) >= ((i - hole) & mask)) {
-            edges->index[hole] = edges->index[i];
-            edges->index[i] = 0;
+            table->index[hole] = table->index[i];
+            table->index[i] = 0;
             hole = i;
         }
     }
@@ -134,18 +148,19 @@ static void extra_free(tr__edge *edge)
 
 void tr__edges_remove(tr__edges *edges, tr__edge *edge)
 {
+    edge_table *table = edges->table;
     extra_free(edge);
-    uint32_t at = (uint32_t)(edge - edges->items);
-    uint32_t last = edges->count - 1;
-    if (edges->index != NULL) {
-        index_delete(edges, index_cell(edges, edge->kind, edge->key, at + 1));
+    uint32_t at = (uint32_t)(edge - table->items);
+    uint32_t last = table->count - 1;
+    if (table->index != NULL) {
+        index_delete(table, index_cell(table, edge->kind, edge->key, at + 1));
         if (at != last) {
-            tr__edge *moved = &edges->items[last];
-            *index_cell(edges, moved->kind, moved->key, last + 1) = at + 1;
+            tr__edge *moved = &table->items[last];
+            *index_cell(table, moved->kind, moved->key, last + 1) = at + 1;
         }
     }
-    edges->items[at] = edges->items[last];
-    edges->count = last;
+    table->items[at] = table->items[last];
+    table->count = last;
     if (last == 0) {
         tr__edges_fini(edges);
     }
@@ -153,19 +168,23 @@ void tr__edges_remove(tr__edges *edges, tr__edge *edge)
 
 void tr__edges_fini(tr__edges *edges)
 {
-    for (uint32_t i = 0; i < edges->count; i++) {
-        extra_free(&edges->items[i]);
+    edge_table *table = edges->table;
+    if (table == NULL) {
+        return;
     }
-    free(edges->items);
-    free(edges->index);
-    memset(edges, 0, sizeof(*edges));
+    for (uint32_t i = 0; i < table->count; i++) {
+        extra_free(&table->items[i]);
+    }
+    free(table->index);
+    free(table);
+    edges->table = NULL;
 }
 
 size_t tr__edges_count(const tr__edges *edges, tr__edge_kind kind)
 {
     size_t count = 0;
-    for (uint32_t i = 0; i < edges->count; i++) {
-        count += edges->items[i].kind == kind;
+    for (uint32_t i = 0; i < tr__edges_total(edges); i++) {
+        count += tr__edges_at(edges, i)->kind == kind;
     }
     return count;
 }

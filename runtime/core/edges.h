@@ -32,11 +32,26 @@ typedef struct tr__edge {
     uint8_t alias; /* MONITOR, ALIAS: tr_alias_kind */
 } tr__edge;
 
-typedef struct tr__edges {
-    tr__edge *items;
-    uint32_t *index; /* NULL while small; positions + 1, linear probing */
+struct tr__edge_table {
     uint32_t count, room;
+    uint32_t *index; /* NULL while small; positions + 1, linear probing */
+    tr__edge items[];
+};
+
+/* One word in every process; most have no edge. */
+typedef struct tr__edges {
+    struct tr__edge_table *table; /* NULL: none */
 } tr__edges;
+
+/** How many there are; the one at a position below that. */
+static inline uint32_t tr__edges_total(const tr__edges *edges)
+{
+    return edges->table == NULL ? 0 : edges->table->count;
+}
+static inline const tr__edge *tr__edges_at(const tr__edges *edges, uint32_t at)
+{
+    return &edges->table->items[at];
+}
 
 tr__edge *tr__edges_find(tr__edges *edges, tr__edge_kind kind, uint64_t key);
 tr__edge *tr__edges_find_watcher(tr__edges *edges, tr_ref ref);

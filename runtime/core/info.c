@@ -37,8 +37,8 @@ static tr_term edge_pids(tr__proc *proc, tr__edge_kind kind)
     size_t count = tr__edges_count(&proc->edges, kind);
     tr_pid *pids = tr_scratch_alloc((count + 1) * sizeof(tr_pid));
     size_t n = 0;
-    for (uint32_t i = 0; i < proc->edges.count && n < EDGES_MAX; i++) {
-        const tr__edge *edge = &proc->edges.items[i];
+    for (uint32_t i = 0; i < tr__edges_total(&proc->edges) && n < EDGES_MAX; i++) {
+        const tr__edge *edge = tr__edges_at(&proc->edges, i);
         if (is_told(edge, kind)) {
             pids[n++] = kind == TR__EDGE_LINK ? edge->key : edge->other;
         }
@@ -52,8 +52,8 @@ static tr_term monitor_names(tr__proc *proc)
     size_t count = tr__edges_count(&proc->edges, TR__EDGE_MONITOR);
     tr_term *items = tr_scratch_alloc((count + 1) * sizeof(tr_term));
     size_t n = 0;
-    for (uint32_t i = 0; i < proc->edges.count && n < EDGES_MAX; i++) {
-        const tr__edge *edge = &proc->edges.items[i];
+    for (uint32_t i = 0; i < tr__edges_total(&proc->edges) && n < EDGES_MAX; i++) {
+        const tr__edge *edge = tr__edges_at(&proc->edges, i);
         if (is_told(edge, TR__EDGE_MONITOR)) {
             items[n++] =
                 edge->extra != NULL && !tr_is_none(edge->extra->name) ? edge->extra->name : TR_ATOM(NIL);

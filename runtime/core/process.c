@@ -112,9 +112,10 @@ static TR_NORETURN void raise_reason(tr_term reason, bool error)
     if (error && tr_reason_is_clean(reason)) {
         reason = tr_tuple(reason, TR_ATOM(ERROR)); /* a bug is no clean end, whatever its reason */
     }
-    if (proc->catch_top != NULL) {
-        proc->catch_top->reason = reason;
-        longjmp(proc->catch_top->buf, 1);
+    struct tr__catch *catch_top = tr__core_self()->stack->catch_top;
+    if (catch_top != NULL) {
+        catch_top->reason = reason;
+        longjmp(catch_top->buf, 1);
     }
     proc->report_crash = proc->report_crash || error;
     tr__proc_end(proc, reason, false);
@@ -142,15 +143,15 @@ void tr__check_failed(const char *expr, const char *file, int line)
  * */
 __attribute__((noinline)) bool tr__catch(void (*fn)(void *ctx), void *ctx, tr_term *reason)
 {
-    tr__proc *proc = self_checked();
-    struct tr__catch frame = {.outer = proc->catch_top};
-    proc->catch_top = &frame;
+    tr__stack *stack = tr__core_self()->stack;
+    struct tr__catch frame = {.outer = stack->catch_top};
+    stack->catch_top = &frame;
     if (setjmp(frame.buf) == 0) {
         fn(ctx);
-        tr__proc_self()->catch_top = frame.outer;
+        tr__core_self()->stack->catch_top = frame.outer;
         return false;
     }
-    tr__proc_self()->catch_top = frame.outer;
+    tr__core_self()->stack->catch_top = frame.outer;
     *reason = frame.reason;
     return true;
 }

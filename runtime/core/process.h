@@ -12,7 +12,8 @@
  *  3. All that follows the line marked "owner" is touched only by the thread that runs the process (or buries
  *     it), except the
  *     counters that summaries read, which it writes with relaxed stores.
- *  4. Everything a process owns hangs here, so burying needs none of its frames.
+ *  4. Everything a process owns hangs here, so burying needs none of its frames. What only running frames need
+ *     (catches, the timer of a wait) hangs on their stack: an idle process does not pay for it.
  * Life cycle: tr__proc_new (inbox running, not yet scheduled) -> scheduled -> slices ... -> tr__proc_bury ->
  * slot free.
  */
@@ -59,6 +60,7 @@ typedef struct tr__proc {
     uint8_t status; /* tr_status */
     uint8_t dying;
     uint8_t open_replies;      /* takes replies to any reference of its own: it keeps the books itself */
+    uint8_t label_is_lent;     /* its behaviour's, not ours to free; under the label lock */
     struct tr__proc *run_next; /* in a queue */
 
     /* counters: the owner writes them with relaxed stores, summaries read them */
@@ -68,33 +70,34 @@ typedef struct tr__proc {
     tr_pid parent;
     uint32_t queued; /* fetched and waiting */
     uint32_t restarts;
-    char *label;   /* changed and read under the label lock (summary.c) */
-    tr_term name;  /* kept; under the label lock */
-    uint32_t turn; /* core's thread: where its ring ended when this one became pinned */
+    const char *label; /* changed and read under the label lock (summary.c) */
+    tr_term name;      /* kept; under the label lock */
+    uint32_t turn;     /* core's thread: where its ring ended when this one became pinned */
 
     /* owner */
+    bool trap_exit, bound, started, acked, report_crash, silent, timer_fired, suspended;
+    uint32_t data_bytes;
     _Alignas(TR__CACHE_LINE) tr_msg *head; /* fetched messages, oldest first */
     tr_msg **tail;
     tr_msg *held; /* handed out, not yet dropped */
-    void *data;
+    void *data;   /* data_bytes of its own, not in the arena: it has no use for a block's head */
     bool (*filter)(void *data, const tr_msg *msg);
-    tr_msg **scan;              /* with a filter: everything before this link was refused by it */
-    tr__stack *stack;           /* parked on it */
-    tr__wheel_node *park_timer; /* lives on that stack */
-    struct tr__catch *catch_top;
+    tr_msg **scan;    /* with a filter: everything before this link was refused by it */
+    tr__stack *stack; /* parked on it */
     tr__scratch scratch;
     struct tr__block *blocks;
     tr__edges edges;
     tr_resource *resources;
     void *names;
     struct tr__dict *dict;
-    struct tr__boot_name *boot_name; /* registered first thing in the new process */
+    union {
+        struct tr__boot_name *boot_name; /* until it runs: registered first thing in the new process */
+        tr_term exit_reason;             /* from tr__proc_doom on: kept (tr_term_keep) */
+    };
     tr_ref ack;
-    tr_term exit_reason; /* kept (tr_term_keep) */
-    bool trap_exit, bound, started, acked, report_crash, silent, timer_fired, suspended;
 } tr__proc;
 
-_Static_assert(sizeof(tr__proc) <= 320, "an idle process must stay small");
+_Static_assert(sizeof(tr__proc) == 4 * TR__CACHE_LINE, "an idle process must stay small");
 
 /* ---- table
  * ------------------------------------------------------------------------------------------------------ */
@@ -131,8 +134,9 @@ void tr__arena_free(tr__proc *proc, void *memory);
 bool tr__summary_fill(tr__proc *proc, tr_pid pid, tr_process_summary *out);
 /** The name a process is shown under (copied); none takes it away. Context: any thread. */
 void tr__proc_note_name(tr_pid pid, tr_term name);
-/** Sets the label. Owner, or the spawner before it runs. */
+/** Sets the label. Owner, or the spawner before it runs. lend: it is borrowed for the process's life. */
 void tr__summary_label(tr__proc *proc, const char *label);
+void tr__summary_lend_label(tr__proc *proc, const char *label);
 /** Frees label and name. Owner. */
 void tr__summary_forget(tr__proc *proc);
 

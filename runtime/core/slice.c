@@ -152,9 +152,9 @@ bool tr__park_until(tr__proc *proc, int64_t deadline_ms)
     struct park_timer timer = {.node = {.deadline_ms = deadline_ms, .fire = park_timer_fire}, .proc = proc};
     proc->timer_fired = false;
     tr__wheel_add(core->wheel, &timer.node);
-    proc->park_timer = &timer.node;
+    core->stack->park_timer = &timer.node;
     tr__park(proc);
-    proc->park_timer = NULL;
+    tr__core_self()->stack->park_timer = NULL;
     if (tr__wheel_pending(&timer.node)) {
         tr__wheel_remove(tr__core_self()->wheel, &timer.node);
     }
@@ -176,8 +176,8 @@ int64_t tr__deadline(int64_t timeout_ms)
 
 static void bury_current(tr__core *core, tr__proc *proc, tr__stack *stack)
 {
-    if (proc->park_timer != NULL && tr__wheel_pending(proc->park_timer)) {
-        tr__wheel_remove(core->wheel, proc->park_timer);
+    if (stack->park_timer != NULL && tr__wheel_pending(stack->park_timer)) {
+        tr__wheel_remove(core->wheel, stack->park_timer);
     }
     tr__stack_reset(stack);
     tr__core_give_stack(core, stack);

@@ -5,9 +5,10 @@
 #include <troupe/supervisor.h>
 
 #include "runtime/core/core.h"
+#include "runtime/core/mem.h"
 #include "runtime/sys/clock.h"
 
-/* What a plain process runs, in its own arena. */
+/* What a plain process runs. */
 struct plain {
     tr_main_fn main;
     bool manual_ack;
@@ -27,16 +28,30 @@ static void plain_start(void *data)
 
 const tr__behaviour tr__plain_behaviour = {.name = "process", .start = plain_start};
 
+/* The memory its behaviour's functions get. */
+static void *data_alloc(tr__proc *proc, size_t bytes)
+{
+    uint8_t mem_class;
+    void *data = bytes > UINT32_MAX ? NULL : tr__mem_alloc(bytes, &mem_class);
+    if (data == NULL) {
+        tr_exit(TR_ATOM(NOMEM));
+    }
+    memset(data, 0, bytes);
+    proc->data = data;
+    proc->data_bytes = (uint32_t)bytes;
+    tr__bump(&proc->memory, bytes);
+    return data;
+}
+
 static void plain_fill(tr__proc *proc, const tr__spawn *spawn)
 {
-    struct plain *plain = tr__arena_alloc(proc, sizeof(*plain));
+    struct plain *plain = data_alloc(proc, sizeof(*plain));
     *plain = (struct plain){.main = spawn->main, .manual_ack = spawn->manual_ack, .arg = spawn->arg};
     if (spawn->arg_bytes != 0) {
         void *copy = tr__arena_alloc(proc, spawn->arg_bytes);
         memcpy(copy, spawn->arg, spawn->arg_bytes);
         plain->arg = copy;
     }
-    proc->data = plain;
 }
 
 /* The name it is to take, kept in its arena until it runs. */
@@ -79,7 +94,9 @@ static void boot_fill(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
         plain_fill(proc, spawn);
         return;
     }
-    proc->data = spawn->data_bytes == 0 ? NULL : tr__arena_alloc(proc, spawn->data_bytes);
+    if (spawn->data_bytes != 0) {
+        data_alloc(proc, spawn->data_bytes);
+    }
     if (spawn->fill != NULL) {
         spawn->fill(proc, proc->data, spawn->fill_ctx);
     }
@@ -121,6 +138,8 @@ tr_err tr__spawn_process(const tr__spawn *spawn, tr_pid *pid)
     relate(proc, spawn, self);
     if (spawn->opts.label != NULL) {
         tr__summary_label(proc, spawn->opts.label);
+    } else if (spawn->label != NULL) {
+        tr__summary_lend_label(proc, spawn->label);
     }
     tr__store_relaxed(&proc->open_replies, (uint8_t)spawn->open_replies);
     TR__COUNT(spawned, 1);
@@ -283,6 +302,9 @@ tr_err tr__start(tr__spawn *spawn, int how, int64_t timeout_ms, tr_started *star
     const tr__ack *told = TR_MATCH(msg, tr__ack);
     if (told != NULL) {
         err = ack_result(told, started, info);
+        if (err == TR_OK && info == NULL) {
+            tr_msg_drop(msg); /* one that starts many and never returns would hold as many */
+        }
     } else {
         started->reason = ((const tr_down_msg *)tr_msg_data(msg))->reason;
         err = TR_E_EXIT;

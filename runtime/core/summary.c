@@ -11,12 +11,31 @@ static pthread_mutex_t label_lock = PTHREAD_MUTEX_INITIALIZER;
 
 #define LABEL_MAX 63
 
+/* Lock held. */
+static void label_free(tr__proc *proc)
+{
+    if (!proc->label_is_lent) {
+        free((void *)(uintptr_t)proc->label);
+    }
+    proc->label = NULL;
+    proc->label_is_lent = false;
+}
+
 void tr__summary_label(tr__proc *proc, const char *label)
 {
     char *copy = strndup(label, LABEL_MAX);
     pthread_mutex_lock(&label_lock);
-    free(proc->label);
+    label_free(proc);
     proc->label = copy;
+    pthread_mutex_unlock(&label_lock);
+}
+
+void tr__summary_lend_label(tr__proc *proc, const char *label)
+{
+    pthread_mutex_lock(&label_lock);
+    label_free(proc);
+    proc->label = label;
+    proc->label_is_lent = true;
     pthread_mutex_unlock(&label_lock);
 }
 
@@ -50,9 +69,8 @@ void tr__summary_forget(tr__proc *proc)
         return;
     }
     pthread_mutex_lock(&label_lock);
-    free(proc->label);
+    label_free(proc);
     tr_term_free(proc->name);
-    proc->label = NULL;
     proc->name = TR_TERM_NONE_VALUE;
     pthread_mutex_unlock(&label_lock);
 }
@@ -65,11 +83,11 @@ static tr_term copy_to_scratch(tr_term term)
 
 static void copy_label(const tr__proc *proc, char *out)
 {
-    if (proc->label != NULL) {
-        memcpy(out, proc->label, strlen(proc->label) + 1); /* cut to LABEL_MAX when it was set */
-    } else {
-        out[0] = '\0';
+    size_t length = proc->label == NULL ? 0 : strnlen(proc->label, LABEL_MAX);
+    if (length != 0) {
+        memcpy(out, proc->label, length);
     }
+    out[length] = '\0';
 }
 
 bool tr__summary_fill(tr__proc *proc, tr_pid pid, tr_process_summary *out)

@@ -9,6 +9,7 @@
 
 #define CHUNK_BITS 10u
 #define CHUNK      (1u << CHUNK_BITS)
+#define OWNED      offsetof(tr__proc, trap_exit) /* from here on: its owner's alone */
 #define CHUNKS_MAX (1u << (24 - CHUNK_BITS))
 
 static struct {
@@ -104,7 +105,7 @@ tr__proc *tr__table_take(void)
     tr__store_relaxed(&proc->queued, 0u);
     tr__store_relaxed(&proc->restarts, 0u);
     proc->run_next = NULL;
-    memset((char *)proc + offsetof(tr__proc, head), 0, sizeof(tr__proc) - offsetof(tr__proc, head));
+    memset((char *)proc + OWNED, 0, sizeof(tr__proc) - OWNED);
     proc->tail = &proc->head;
     tr__store_relaxed(&proc->home, -1);
     tr__store_release(&proc->pid, pid);

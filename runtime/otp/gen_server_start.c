@@ -31,9 +31,7 @@ void tr__gen_server_spawn(tr__spawn *spawn, tr__gen_server_args *args, const tr_
         spawn->opts = opts->spawn;
     }
     spawn->opts.trap_exit = spawn->opts.trap_exit || module->trap_exit;
-    if (spawn->opts.label == NULL) {
-        spawn->opts.label = module->name;
-    }
+    spawn->label = module->name;
 }
 
 static tr_err start(tr__gen_server_args args, const tr_start_opts *opts, int how, tr_started *started)

@@ -5,7 +5,7 @@
  *  2. tr__stack_enter (from the scheduler's own stack) and tr__stack_leave (from a process's stack) are the
  *     only ways
  *     across; they tell AddressSanitizer, ThreadSanitizer and valgrind.
- *  3. tr__stack_reset drops whatever frames are on a stack that is not running; it is then as new.
+ *  3. tr__stack_reset drops whatever frames are on a stack that is not running; it is then as new, its catches and its timer forgotten.
  * The guard is wide because library frames compiled without stack-clash protection can step over one page.
  * Limits: two mappings a stack, so vm.max_map_count (65530) bounds them; the node refuses earlier
  * (stack_max).
@@ -21,6 +21,8 @@ typedef struct tr__stack {
     char *base;             /* lowest usable byte; the guard is below */
     size_t bytes;
     void (*entry)(void);
+    struct tr__catch *catch_top;       /* of the frames on it; the core's */
+    struct tr__wheel_node *park_timer; /* lives in a frame on it; the core's */
     void *asan_fake;
     void *tsan_fiber;
     unsigned valgrind_id;

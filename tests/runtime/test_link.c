@@ -57,8 +57,7 @@ SCENE(link, an_exit_signal_under_way_is_dropped_by_unlink)
     pid = make(wait_then_exit, true);
     TR_SEND(pid, go);
     while (tr__proc_is_alive(pid)) {
-        tr__proc *self = tr__proc_self();
-        self->catch_top = NULL;
+        tr__core_self()->stack->catch_top = NULL;
         tr__core_self()->leave = TR__LEAVE_YIELD_STACK; /* a yield that does not look at the mailbox */
         tr__stack_leave(&tr__core_self()->home, tr__core_self()->stack);
     }
