@@ -89,7 +89,10 @@ static bool store_check(void *ctx, char *detail, size_t bytes)
 {
     (void)ctx;
     bool healthy = store_is_healthy(app.store);
-    snprintf(detail, bytes, "%s", healthy ? "takes writes" : "broken");
+    snprintf(detail, bytes, "%s",
+             !healthy                   ? "broken"
+             : store_is_full(app.store) ? "the last write found no space; reads and checks go on"
+                                        : "takes writes");
     return healthy;
 }
 

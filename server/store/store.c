@@ -270,3 +270,8 @@ bool store_is_healthy(const struct store *store)
 {
     return !atomic_load(&store->broken);
 }
+
+bool store_is_full(const struct store *store)
+{
+    return atomic_load(&store->full);
+}

@@ -126,4 +126,8 @@ void store_recovery_of(const struct store *store, struct store_recovery *out);
 /** Tells whether the store takes writes, for readiness probes. Context: any thread. */
 bool store_is_healthy(const struct store *store);
 
+/** Tells whether the last write found no space: it was refused, reads go on, and the next one may find some.
+ *  Context: any thread. */
+bool store_is_full(const struct store *store);
+
 #endif

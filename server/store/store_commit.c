@@ -316,8 +316,8 @@ static void checkpoint_now(struct store *store)
 
 static void note_full(struct store *store, bool full)
 {
-    if (full != store->full) {
-        store->full = full;
+    if (full != atomic_load(&store->full)) {
+        atomic_store(&store->full, full);
         store__event(store, full ? "store.filled" : "store.resumed", full ? store->conn.last.text : "");
         if (full && store->wal.frames > store->wal.restored_to) {
             /* Copying the WAL back may need no space at all, and lets the next commits reuse it. */

@@ -63,7 +63,7 @@ struct store {
     struct store__wal wal;
     struct store__list pending; /* taken from the queue and not yet tried, or to be tried again */
     uint32_t group_cap;         /* halved when a group meets a limit, doubled by each commit */
-    bool full;                  /* the last group met a full disk */
+    atomic_bool full;           /* the last group met a full disk */
     struct store_error failure; /* why it broke */
 };
 

@@ -1,6 +1,7 @@
 #include "server/store/store_metrics.h"
 
 #include "server/metrics.h"
+#include "server/store/store.h"
 #include "server/store/store_stats.h"
 
 static const struct store *watched;
@@ -26,6 +27,12 @@ READ(wal_bytes, stats.wal_bytes)
 READ(checkpoints, stats.checkpoints)
 READ(checkpoints_failed, stats.checkpoints_failed)
 READ(broken, stats.broken ? 1 : 0)
+
+static double read_full(void *context)
+{
+    (void)context;
+    return store_is_full(watched) ? 1 : 0;
+}
 
 static void counter(const char *name, const char *help, const char *label, const char *value,
                     double (*read)(void *))
@@ -56,5 +63,6 @@ void store_metrics_register(struct store *store)
             read_checkpoints_failed);
     gauge("troupe_store_queue_length", "Writes that wait.", read_queue);
     gauge("troupe_store_wal_bytes", "Used part of the write-ahead log.", read_wal_bytes);
+    gauge("troupe_store_full", "1 while the last write found no space.", read_full);
     gauge("troupe_store_broken", "1 after a storage failure.", read_broken);
 }
