@@ -77,7 +77,7 @@ typedef struct rl_expired_page {
 enum store_status rl_sql_expired(struct store_tx *tx, const void *arg, void *result);
 
 /* --- levels --- */
-#define RL_LEVELS_MAX 512
+#define RL_LEVELS_MAX 4096
 typedef struct rl_levels_arg {
     int64_t saved_at_ms;
     uint32_t count;
