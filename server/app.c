@@ -240,7 +240,12 @@ static void root_gave_up(const tr_exit_msg *end)
 
 static void stop_tree(tr_pid root)
 {
-    rate_limits_save_all(SAVE_TIMEOUT_MS);
+    bool saved = rate_limits_save_all(SAVE_TIMEOUT_MS);
+    if (!saved) {
+        log_event(LOG_ERROR, EVENT_SERVICE_FAILED,
+                  log_str("what", "levels could not be saved: what was taken since the last save comes back"),
+                  log_int("exit", TROUPED_EXIT_STORAGE));
+    }
     tr_unlink(tr_to(root));
     tr_term actual = TR_TERM_NONE_VALUE;
     tr_err err = tr_gen_server_stop(tr_to(root), TR_ATOM(SHUTDOWN), STOP_TIMEOUT_MS, &actual);
@@ -248,7 +253,7 @@ static void stop_tree(tr_pid root)
         log_event(LOG_WARN, EVENT_SERVICE_FAILED, log_str("what", "the tree did not stop in time"),
                   log_str("reason", tr_err_text(err)));
     }
-    app.status = TROUPED_EXIT_OK;
+    app.status = saved ? TROUPED_EXIT_OK : TROUPED_EXIT_STORAGE;
 }
 
 static void app_main(const void *arg)
