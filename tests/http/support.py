@@ -7,7 +7,8 @@ A test file defines functions named test_*, each with one sentence as its docstr
 
 It is called with the path of trouped. A function that takes an argument gets a service that all of them share (it runs
 with the file's SERVICE_ARGS, if there are any); the others start their own. The last line printed is
-"N passed, N failed"; the exit status is 1 when something failed."""
+"N passed, N failed"; the exit status is 1 when something failed. A test that this machine does not allow raises Skipped;
+it is named with the reason, and counted neither way."""
 import contextlib
 import inspect
 import json
@@ -24,6 +25,10 @@ import traceback
 
 BINARY = None
 PATIENCE = 30  # seconds: how long a test waits for what must come; never part of a claim
+
+
+class Skipped(Exception):
+    """What a test needs is not allowed or not there; the text says what."""
 
 
 def eventually(check, seconds=PATIENCE, what=None):
@@ -364,6 +369,8 @@ def main(names):
                     shared = Service(*names.get("SERVICE_ARGS", ()))
                 test(shared)
             passed += 1
+        except Skipped as reason:
+            print("SKIPPED %s: %s" % (test.__name__, reason))
         except Exception:  # noqa: what a test throws is its result
             failed += 1
             print("FAILED %s: %s" % (test.__name__, (test.__doc__ or "").strip()))
