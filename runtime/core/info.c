@@ -99,7 +99,7 @@ static void reply_fill(tr__proc *proc, bool with_messages, tr__info_reply *reply
 static void send_reply(tr_ref asker, const tr__info_reply *reply)
 {
     tr_msg *msg = tr__msg_make(TR_TYPE(tr__info_reply), reply, TR_MSG_REPLY, asker);
-    msg->tr__flags |= TR__F_ALIAS;
+    msg->tr__flags |= TR__F_ALIAS | TR__F_OWN;
     if (tr__push(asker.owner, msg) != TR_OK) {
         tr__msg_free(msg);
     }

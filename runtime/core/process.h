@@ -189,16 +189,17 @@ enum tr__signal {
 #define TR__F_DEMONITORED   4u /* a reply whose server has dropped the monitor already */
 #define TR__F_WITH_MESSAGES 8u
 #define TR__F_HELD          16u /* in its process's list of held messages */
+#define TR__F_OWN           32u /* the runtime answers itself: in nobody's books */
 
 tr_msg *tr__msg_make(const tr_type *type, const void *payload, uint8_t signal, tr_ref ref);
 /** An exit reason or the like as a message; from and reason copied. */
 tr_msg *tr__exit_make(uint8_t signal, tr_pid from, tr_term reason);
 void tr__msg_free(tr_msg *msg);
-/** What messages_sent counts: no exits, DOWNs and acknowledgements. */
+/** What messages_sent counts: no exits, DOWNs and acknowledgements, no answers about processes and timers. */
 static inline bool tr__msg_was_sent(const tr_msg *msg)
 {
-    return msg->tr__signal <= TR_MSG_SYSTEM && msg->tr__signal != TR_MSG_EXIT &&
-           msg->tr__signal != TR_MSG_DOWN;
+    return (msg->tr__flags & TR__F_OWN) == 0 && msg->tr__signal <= TR_MSG_SYSTEM &&
+           msg->tr__signal != TR_MSG_EXIT && msg->tr__signal != TR_MSG_DOWN;
 }
 /** What the mailbox limit applies to. */
 static inline bool tr__msg_is_limited(const tr_msg *msg)

@@ -3,12 +3,13 @@
 
 static tr_err undelivered(tr_dest dest, tr_err err, tr_msg *msg)
 {
+    uint64_t counts = tr__msg_was_sent(msg);
     tr__msg_free(msg);
     if (err == TR_E_FULL) {
-        TR__COUNT(refused, 1);
+        TR__COUNT(refused, counts);
         return TR_E_FULL;
     }
-    TR__COUNT(dead_letter, 1);
+    TR__COUNT(dead_letter, counts);
     bool named = dest.kind == TR_TO_NAME || dest.kind == TR_TO_VIA;
     return named ? TR_E_NOPROC : TR_OK; /* to a dead pid or alias: fine, as in OTP */
 }
@@ -46,7 +47,7 @@ static tr_err send_kind(tr_dest dest, tr_msg_kind kind, tr_ref ref, uint8_t flag
     msg->tr__signal = (uint8_t)kind;
     msg->tr__flags = flags;
     msg->tr__ref = ref;
-    TR__COUNT(sent, 1);
+    TR__COUNT(sent, (uint64_t)tr__msg_was_sent(msg)); /* not a DOWN that a request makes for itself */
     tr_err err = tr__push(to, msg);
     if (err != TR_OK) {
         (void)undelivered(dest, err, msg);

@@ -275,7 +275,7 @@ static void remote_look(void *ctx)
     if (look->asker.id != 0) {
         tr_msg *msg =
             tr__msg_make(TR_TYPE(tr__timer_left), &(tr__timer_left){left}, TR_MSG_REPLY, look->asker);
-        msg->tr__flags |= TR__F_ALIAS;
+        msg->tr__flags |= TR__F_ALIAS | TR__F_OWN;
         if (tr__push(look->asker.owner, msg) != TR_OK) {
             tr__msg_free(msg);
         }

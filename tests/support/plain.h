@@ -14,6 +14,8 @@
  * 4. A test that takes longer than 60 s (300 s under a sanitizer, PLAIN_TIMEOUT_S overrides both) is named,
  *    counted as failed, and the program ends there.
  * 5. The last line is "N passed, N failed"; the exit status is 0 when none failed and at least one ran.
+ * 6. A test that plays at random takes its numbers from plain_seed(): another one each time, printed, and given
+ *    back with the argument seed=N.
  * Arguments: only tests whose name contains one of them; --list prints the names. At most 256 tests a file. */
 #ifndef TESTS_SUPPORT_PLAIN_H
 #define TESTS_SUPPORT_PLAIN_H
@@ -51,6 +53,8 @@ static struct plain_state {
     unsigned passed;
     unsigned failed;
     unsigned timeout_s;
+    unsigned seed;
+    bool seeded;
     const char *running;
     atomic_uint failures; /* of the running test; written by any thread */
 } plain_state;
@@ -84,6 +88,34 @@ __attribute__((unused)) static bool plain_check(bool holds, const char *text, co
         fprintf(stderr, "%s:%d: %s: does not hold: %s\n", file, line, plain_state.running, text);
     }
     return holds;
+}
+
+/* Where a random test begins. */
+__attribute__((unused)) static unsigned plain_seed(void)
+{
+    if (!plain_state.seeded) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        plain_state.seed = (unsigned)now.tv_nsec ^ (unsigned)now.tv_sec ^ ((unsigned)getpid() << 16);
+        plain_state.seeded = true;
+    }
+    printf("%s: seed=%u\n", plain_state.running, plain_state.seed);
+    return plain_state.seed;
+}
+
+/* Takes seed=N out of the arguments. */
+static int plain_take_seed(int argc, char **argv)
+{
+    int kept = 1;
+    for (int i = 1; i < argc; i++) {
+        if (strncmp(argv[i], "seed=", 5) == 0) {
+            plain_state.seed = (unsigned)strtoul(argv[i] + 5, NULL, 10);
+            plain_state.seeded = true;
+        } else {
+            argv[kept++] = argv[i];
+        }
+    }
+    return kept < argc ? kept : argc;
 }
 
 /* For the signal handler, where stdio is not allowed. */
@@ -156,6 +188,7 @@ int main(int argc, char **argv)
     sigemptyset(&action.sa_mask);
     sigaction(SIGALRM, &action, NULL);
     setvbuf(stdout, NULL, _IOLBF, 0);
+    argc = plain_take_seed(argc, argv);
     bool list = argc == 2 && strcmp(argv[1], "--list") == 0;
     for (unsigned i = 0; i < plain_state.count; i++) {
         if (list) {
