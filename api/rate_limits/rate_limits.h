@@ -40,8 +40,8 @@ struct route_table rate_limits_routes(void);
 /** Whether all partitions and the policies' process are there, with a sentence for /readyz.  Context: any thread. */
 bool rate_limits_ready(char *detail, size_t bytes);
 
-/** Saves every bucket that is not full (the drained stop).  Returns: false when it failed or time was up; logged.
- *  Blocks: parks the calling process. */
+/** Saves every bucket that is not full (the drained stop).  Returns: false when it failed or time was up: timeout_ms,
+ *  and more for every key.   Blocks: parks the calling process. */
 bool rate_limits_save_all(int64_t timeout_ms);
 
 /** Frees everything.  Context: main thread, after the node stopped. */

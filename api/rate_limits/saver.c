@@ -10,6 +10,7 @@
 #define SLICE_LINES       8192
 #define WRITE_TIMEOUT_MS  10000
 #define SLICE_TIMEOUT_MS  2000
+#define SAVED_A_MS        5 /* levels that even a slow disk takes */
 #define CLEAN_INTERVAL_MS 60000
 #define NS_PER_MS         UINT64_C(1000000)
 
@@ -217,10 +218,13 @@ tr_child_spec rl_saver_child_spec(void)
         .id = rl_service.saver_name, .server = saver_server, .start = {.name = rl_service.saver_name}};
 }
 
+/* The saver gives up by itself at the first write that fails; the time-out is for one that does not answer at all. */
 bool rate_limits_save_all(int64_t timeout_ms)
 {
     rl_saver_answer answer = {.ok = false};
+    uint64_t keys = __atomic_load_n(&rl_service.budget.used, __ATOMIC_RELAXED);
+    int64_t allowed_ms = timeout_ms + (int64_t)(keys / SAVED_A_MS);
 
-    return TR_CALL(rl_service.saver_name, timeout_ms, rl_saver_answer, &answer, rl_ask_save_all) == TR_OK &&
+    return TR_CALL(rl_service.saver_name, allowed_ms, rl_saver_answer, &answer, rl_ask_save_all) == TR_OK &&
            answer.ok;
 }

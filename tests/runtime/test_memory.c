@@ -156,3 +156,22 @@ SCENE(memory, asking_again_and_again_holds_nothing)
                    (int64_t)(before.bytes_allocated - before.bytes_freed);
     EXPECT(held < 8192);
 }
+
+static const tr_gen_server kept = {.name = "kept", .state_bytes = 32};
+
+SCENE(memory, a_starter_holds_nothing_of_those_it_started)
+{
+    tr_node_stats before;
+    tr_node_stats after;
+    tr_node_stats_get(&before);
+    for (int i = 0; i < 400; i++) {
+        tr_started started;
+        EXPECT(tr_gen_server_start(&kept, NULL, 0, NULL, &started) == TR_OK);
+        tr_exit_signal(tr_to(started.pid), TR_ATOM(KILL));
+    }
+    tr_sleep(1);
+    tr_node_stats_get(&after);
+    int64_t held = (int64_t)(after.bytes_allocated - after.bytes_freed) -
+                   (int64_t)(before.bytes_allocated - before.bytes_freed);
+    EXPECT(held < 8192);
+}
