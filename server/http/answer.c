@@ -282,17 +282,19 @@ bool answer_send_early(struct http_request *request)
         head, sizeof(head),
         "HTTP/1.1 %u %s\r\nDate: %.*s\r\nConnection: close\r\nContent-Length: %zu\r\nX-Request-Id: %.*s\r\n"
         "X-Content-Type-Options: nosniff%s%s%.*s\r\n\r\n",
-        answer->status, problem_title(answer->code), (int)date.count, date.bytes, answer->body_bytes,
-        (int)request->id.count, request->id.bytes, answer->content_type == NULL ? "" : "\r\nContent-Type: ",
+        answer->status, MHD_get_reason_phrase_for(answer->status), (int)date.count, date.bytes,
+        answer->body_bytes, (int)request->id.count, request->id.bytes,
+        answer->content_type == NULL ? "" : "\r\nContent-Type: ",
         answer->content_type == NULL ? "" : answer->content_type, (int)answer->fields.count,
         answer->fields.bytes);
     if (count >= (int)sizeof(head)) {
         return false;
     }
-    struct iovec parts[2] = {{head, (size_t)count}, {answer->body, answer->body_bytes}};
+    bool is_head = strcmp(request->guard.method, "HEAD") == 0;
+    struct iovec parts[2] = {{head, (size_t)count}, {answer->body, is_head ? 0 : answer->body_bytes}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     ssize_t sent = sendmsg(request->peer->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    return sent == count + (ssize_t)answer->body_bytes && shutdown(request->peer->fd, SHUT_WR) == 0;
+    return sent == count + (ssize_t)parts[1].iov_len && shutdown(request->peer->fd, SHUT_WR) == 0;
 }
 
 static bool must_close(const struct http_request *request)

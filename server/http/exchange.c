@@ -329,6 +329,21 @@ static void note_host(struct connection *peer, struct text host)
     }
 }
 
+/* Closing at once resets the connection while the client still sends, and it might lose the answer. */
+static bool body_is_coming(const struct http_request *request)
+{
+    return request->guard.verdict == GUARD_OK && has_body(request) &&
+           http_header(&request->guard.headers, HTTP_FIELD_EXPECT).bytes == NULL;
+}
+
+/* Answers past libmicrohttpd, then reads on for a while what nobody wants. NO: the connection is cut. */
+static enum MHD_Result send_early(struct http_request *request)
+{
+    request->state = EXCHANGE_EARLY;
+    connection_deadline(request->peer, LINGER_MS);
+    return answer_send_early(request) ? MHD_YES : MHD_NO;
+}
+
 static enum MHD_Result head(struct http_request *request, const char *method, const char *version)
 {
     struct http_core *core = request->core;
@@ -353,7 +368,7 @@ static enum MHD_Result head(struct http_request *request, const char *method, co
     connection_listens(request->peer, settings->body_timeout_ms);
     if (must_end_now(request)) {
         answer_refusal(request);
-        return queue(request);
+        return body_is_coming(request) ? send_early(request) : queue(request);
     }
     if (!has_body(request)) {
         guard_hide_expectation(&request->guard);
@@ -392,9 +407,7 @@ static enum MHD_Result drop(struct http_request *request, size_t more)
     request->body_dropped += more;
     if (request->guard.chunked && request->state == EXCHANGE_BODY) {
         answer_refusal(request);
-        request->state = EXCHANGE_EARLY;
-        connection_deadline(request->peer, LINGER_MS);
-        return answer_send_early(request) ? MHD_YES : MHD_NO;
+        return send_early(request);
     }
     return request->body_dropped > (size_t)listener_of(request)->settings->max_body_bytes + REFUSED_BODY_MAX
                ? MHD_NO

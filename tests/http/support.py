@@ -86,7 +86,9 @@ class Connection:
         self.socket.close()
 
     def send(self, data):
-        self.socket.sendall(data)
+        """What the other side does not take any more is no failure: its answer may be there already."""
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.socket.sendall(data)
 
     def more(self):
         """Reads on; False at the end."""

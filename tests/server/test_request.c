@@ -171,13 +171,13 @@ Test(request, whose_client_left_while_it_waited_is_dropped_at_its_deadline)
     stop_quiet();
 }
 
-Test(request, processes_that_begin_after_their_deadline_are_all_answered)
+/* While one process holds the only worker the others' requests arrive: more than a turn can run, each for 2 ms. So many have not
+ * begun when their time is up. Returns: how many. */
+static int count_late(void)
 {
-    /* While one process holds the only worker the others' requests arrive: more than a turn can run, each for 2 ms. So many
-     * have not begun when their time is up. */
     enum { CLIENTS = 400 };
     static int fds[CLIENTS];
-    fixture_start((const char *[]){"--workers=1", NULL});
+    int late = 0;
     for (int i = 0; i < CLIENTS; i++) {
         fds[i] = fixture_connect();
         expect_get(fds[i], "/ping", 200, NULL);
@@ -185,13 +185,23 @@ Test(request, processes_that_begin_after_their_deadline_are_all_answered)
     for (int i = 0; i < CLIENTS; i++) {
         cr_assert(client_say(fds[i], i == 0 ? GET("/job/burn?ms=5000&q=300") : GET("/job/burn?ms=20")));
     }
-    int late = 0;
     for (int i = 0; i < CLIENTS; i++) {
         struct reply reply = client_read(fds[i], false);
         cr_assert(reply.status == 200 || reply.status == 504, "%d: %u", i, reply.status);
         late += reply.status == 504;
         reply_free(&reply);
         close(fds[i]);
+    }
+    return late;
+}
+
+Test(request, processes_that_begin_after_their_deadline_are_all_answered)
+{
+    int late = 0;
+    fixture_start((const char *[]){"--workers=1", NULL});
+    for (int round = 0; round < 20 && late == 0;
+         round++) { /* a client that is too slow to crowd it proves nothing */
+        late = count_late();
     }
     cr_expect(late > 0, "all were in time: this proved nothing");
     stop_quiet();
