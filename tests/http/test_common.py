@@ -459,7 +459,7 @@ def test_slow_clients_are_cut():
         def drip(connection, data):
             try:
                 for byte in data:
-                    connection.send(bytes([byte]))
+                    connection.socket.sendall(bytes([byte]))
                     time.sleep(0.05)  # the client's slowness is what is tested
             except ConnectionError:
                 pass
