@@ -6,6 +6,7 @@ import signal
 import time
 
 import support
+from support import metric
 
 ROOT = "/v1/rate-limits"
 SLOW = {"limit": 5, "refill": {"amount": 1, "every_ms": 86400000}}  # nothing is full again meanwhile
@@ -21,13 +22,6 @@ FIXED_BYTES = 64 << 20  # ... beside what the service needs with none: threads, 
 def resident_bytes(pid):
     with open("/proc/%d/statm" % pid, encoding="ascii") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def metric(service, name):
-    for line in service.get("/metrics").body.decode().split("\n"):
-        if line.startswith(name + " "):
-            return float(line.rsplit(" ", 1)[1])
-    raise AssertionError("no metric " + name)
 
 
 def table_bytes(service, max_keys):

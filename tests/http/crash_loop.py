@@ -9,7 +9,7 @@ import threading
 import time
 
 import support
-from support import eventually
+from support import eventually, metric
 
 ROOT = "/v1/rate-limits"
 LIMIT = 1000000
@@ -62,13 +62,6 @@ class Writer(threading.Thread):
         except (OSError, AssertionError) as error:
             # The answer that was cut off by the kill; any other is a fault that the check after it finds.
             self.error = error
-
-
-def metric(service, name):
-    for line in service.get("/metrics").body.decode().split("\n"):
-        if line.startswith(name + " "):
-            return int(float(line.rsplit(" ", 1)[1]))
-    raise AssertionError("no metric " + name)
 
 
 class Proof:

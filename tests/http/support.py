@@ -341,6 +341,14 @@ def node(tree, name):
     return found[0]
 
 
+def metric(service, name):
+    """The value of a metric without labels."""
+    for line in service.get("/metrics").body.decode().split("\n"):
+        if line.startswith(name + " "):
+            return float(line.rsplit(" ", 1)[1])
+    raise AssertionError("no metric " + name)
+
+
 @contextlib.contextmanager
 def folder():
     path = tempfile.mkdtemp(prefix="troupe-test-")

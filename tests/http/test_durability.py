@@ -10,8 +10,8 @@ import subprocess
 import crash_loop
 import support
 from attack import batches
-from crash_loop import ROOT, SLOW, metric, remaining
-from support import eventually, problem
+from crash_loop import ROOT, SLOW, remaining
+from support import eventually, metric, problem
 
 STORAGE, BAD_SETTINGS = 74, 64
 QUICK = {"limit": 5, "refill": {"amount": 1, "every_ms": 1000}}

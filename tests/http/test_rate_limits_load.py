@@ -6,7 +6,7 @@ import time
 import uuid
 
 import support
-from support import eventually, pointers, problem
+from support import eventually, metric, pointers, problem
 
 ROOT = "/v1/rate-limits"
 DAY_MS = 86400000
@@ -28,13 +28,6 @@ def peek(service, policy, key):
     response = service.get("%s/%s/keys/%s" % (ROOT, policy, key))
     assert response.status == 200, response
     return response.json()
-
-
-def metric(service, name):
-    for line in service.get("/metrics").body.decode().split("\n"):
-        if line.startswith(name + " "):
-            return float(line.rsplit(" ", 1)[1])
-    raise AssertionError("no metric " + name)
 
 
 class Client(threading.Thread):
