@@ -1,4 +1,4 @@
-/* json: JSON text in. One strict pass checks everything RFC 8259 and API.md ask for and builds a cJSON tree.
+/* json: JSON text in. One strict pass checks everything RFC 8259 and the contract ask for and builds a cJSON tree.
  *
  * The tree consists of plain cJSON items, so cJSON's own functions read, compare, copy and print it; the text
  * is read by this file because cJSON's parser takes what must be refused (01, raw control bytes, repeated
@@ -42,7 +42,7 @@ struct json_limits {
     size_t string_bytes_max; /* of a number as well */
 };
 
-/** What API.md promises: depth 32; 65 536 values; a string may fill the body. */
+/** What the contract promises: depth 32; 65 536 values; a string may fill the body. */
 extern const struct json_limits json_limits_default;
 
 /* name, text for the problem's detail */

@@ -4,7 +4,7 @@
  * Invariants
  *   1. All objects of libmicrohttpd of a core are touched by that core's thread only.
  *   2. Nothing of a process runs inside libmicrohttpd's or libuv's callbacks: handlers only send messages.
- *   3. A request that can be answered in its turn is never suspended (http_stack.md's ladder: suspends cost
+ *   3. A request that can be answered in its turn is never suspended (suspends cost
  *      more than limits).
  *   4. While draining no connection is kept alive; the listeners stay open until nothing is in flight, so
  *      that /readyz can say so.

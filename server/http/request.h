@@ -19,7 +19,7 @@
  *   4. Texts handed out live as long as the request.
  *   5. A process of a request that ends without an answer is answered for: 500 internal-error.
  *
- * Order of judgement before a handler is called (API.md section 1): framing, route, method, access, media
+ * Order of judgement before a handler is called (as the description of openapi.yaml has it): framing, route, method, access, media
  * type, JSON; shape, existence, state and amounts are the handler's.
  */
 #ifndef TROUPE_SERVER_HTTP_REQUEST_H

@@ -6,7 +6,7 @@
  *      fields of token names and values without control bytes, CR LF everywhere.
  *   2. Content-Length once and exact, no Transfer-Encoding; 204 and 304 have neither length (but 0) nor body.
  *   3. After an answer with "Connection: close" nothing comes.
- *   4. JSON bodies are JSON. application/problem+json has the members of RFC 9457 and API.md, from the one table of codes.
+ *   4. JSON bodies are JSON. application/problem+json has the members of RFC 9457 and the contract, from the one table of codes.
  *   5. With a status of 400 and above: a problem, a page of libmicrohttpd's own, or nothing (the gate).
  *
  * Life cycle: none; any thread.
