@@ -6,10 +6,7 @@
 #include "server/http/core.h"
 #include "server/log.h"
 
-#define REFUSED_BODY_MAX \
-    ((size_t)65536) /* a refused request's body is read to keep the connection, up to this */
-#define HELD_FREE_BYTES ((size_t)4096) /* that much a request may hold uncounted */
-#define LINGER_MS       2000
+#define LINGER_MS 2000
 /* Runs of the daemon that a request waits for its answer before it is suspended. Suspending and resuming takes two system
  * calls, and most answers of another core's processes come within a few turns. */
 #define PATIENCE_RUNS     8
@@ -102,39 +99,6 @@ struct http_request *exchange_new(struct http_core *core, struct MHD_Connection 
     return request;
 }
 
-/* Counts what the request holds, within max_held_bytes over all. Returns: false when that is reached. */
-static bool hold(struct http_request *request, size_t bytes)
-{
-    struct listener *listener = listener_of(request);
-    bytes = bytes <= HELD_FREE_BYTES ? 0 : bytes;
-    if (bytes == request->held) {
-        return true;
-    }
-    int64_t more = (int64_t)bytes - (int64_t)request->held;
-    int64_t held = __atomic_add_fetch(&listener->held, more, __ATOMIC_RELAXED);
-    if (more > 0 && held > listener->settings->max_held_bytes) {
-        __atomic_sub_fetch(&listener->held, more, __ATOMIC_RELAXED);
-        metric_count(listener->metrics.overloaded, 1);
-        return false;
-    }
-    request->held = bytes;
-    return true;
-}
-
-/* Gives back the body and what was read from it. */
-static void let_go(struct http_request *request)
-{
-    free(request->body);
-    request->body = NULL;
-    request->body_room = 0;
-    if (request->arena_open) {
-        json_arena_fini(&request->arena);
-        request->arena_open = false;
-        request->json = NULL;
-    }
-    (void)hold(request, 0);
-}
-
 void exchange_drop(struct http_request *request)
 {
     /* acq_rel: the other side's last writes come before the memory is used again */
@@ -146,7 +110,7 @@ void exchange_drop(struct http_request *request)
         answer_fini(request->own);
         free(request->own);
     }
-    let_go(request);
+    body_let_go(request);
     if (request->target_buffer != request->target_inline) {
         free(request->target_buffer);
     }
@@ -181,7 +145,7 @@ static enum MHD_Result queue(struct http_request *request)
     request->core->unsent++;
     enum MHD_Result result = answer_queue(request);
     if (!request->handed) {
-        let_go(request);
+        body_let_go(request);
     }
     return result;
 }
@@ -201,7 +165,7 @@ void exchange_end(struct http_request *request)
 
 /* ---- the head ---- */
 
-static void refuse(struct http_request *request, enum problem_code code, const char *detail)
+void exchange_refuse(struct http_request *request, enum problem_code code, const char *detail)
 {
     if (request->refusal == PROBLEM_NONE && code != PROBLEM_NONE) {
         request->refusal = code;
@@ -223,17 +187,17 @@ static void route(struct http_request *request, const char *method)
     case ROUTE_FOUND:
         return;
     case ROUTE_NOT_FOUND:
-        refuse(request, PROBLEM_NOT_FOUND, "there is nothing at this path");
+        exchange_refuse(request, PROBLEM_NOT_FOUND, "there is nothing at this path");
         break;
     case ROUTE_BAD_PATH:
-        refuse(request, PROBLEM_INVALID_PATH, bad_target_text(&request->target));
+        exchange_refuse(request, PROBLEM_INVALID_PATH, bad_target_text(&request->target));
         break;
     case ROUTE_METHOD_NOT_ALLOWED:
-        refuse(request, PROBLEM_METHOD_NOT_ALLOWED, "the path is known, but not with this method");
+        exchange_refuse(request, PROBLEM_METHOD_NOT_ALLOWED, "the path is known, but not with this method");
         request->refusal_allow = request->match.allow;
         break;
     case ROUTE_METHOD_UNKNOWN:
-        refuse(request, PROBLEM_NOT_IMPLEMENTED, "this method is not known here");
+        exchange_refuse(request, PROBLEM_NOT_IMPLEMENTED, "this method is not known here");
         request->refusal_allow = request->match.allow;
         break;
     case ROUTE_OPTIONS:
@@ -259,7 +223,7 @@ static void judge_media_type(struct http_request *request)
     }
     struct text type = http_header(&request->guard.headers, HTTP_FIELD_CONTENT_TYPE);
     if (!http_media_type_is_json(type)) {
-        refuse(request, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "the body must be application/json");
+        exchange_refuse(request, PROBLEM_UNSUPPORTED_MEDIA_TYPE, "the body must be application/json");
     }
 }
 
@@ -277,21 +241,21 @@ static void judge_load(struct http_request *request)
     struct listener *listener = listener_of(request);
     bool open = request->match.route->access == ROUTE_ACCESS_OPEN;
     if (!open && is_ending(request)) {
-        refuse(request, PROBLEM_UNAVAILABLE, ending_text);
+        exchange_refuse(request, PROBLEM_UNAVAILABLE, ending_text);
     }
     if (!open && __atomic_load_n(&listener->inflight, __ATOMIC_RELAXED) >= listener->settings->max_inflight) {
         metric_count(listener->metrics.overloaded, 1);
-        refuse(request, PROBLEM_OVERLOADED, overloaded_text);
+        exchange_refuse(request, PROBLEM_OVERLOADED, overloaded_text);
     }
 }
 
 static void judge_head(struct http_request *request, const char *method)
 {
     if (!request->target_valid) {
-        refuse(request,
-               http_method_of(text_of(method)) == HTTP_METHOD_UNKNOWN ? PROBLEM_NOT_IMPLEMENTED
-                                                                      : PROBLEM_INVALID_PATH,
-               http_path_fault_text(HTTP_PATH_FORM));
+        exchange_refuse(request,
+                        http_method_of(text_of(method)) == HTTP_METHOD_UNKNOWN ? PROBLEM_NOT_IMPLEMENTED
+                                                                               : PROBLEM_INVALID_PATH,
+                        http_path_fault_text(HTTP_PATH_FORM));
         return;
     }
     route(request, method);
@@ -300,11 +264,11 @@ static void judge_head(struct http_request *request, const char *method)
     }
     const char *detail = NULL;
     enum problem_code access = access_judge(request, &detail);
-    refuse(request, access, detail);
+    exchange_refuse(request, access, detail);
     judge_load(request);
     if ((int64_t)request->guard.content_length > listener_of(request)->settings->max_body_bytes &&
         request->guard.has_length) {
-        refuse(request, PROBLEM_PAYLOAD_TOO_LARGE, "the body is larger than this service takes");
+        exchange_refuse(request, PROBLEM_PAYLOAD_TOO_LARGE, "the body is larger than this service takes");
     }
     judge_media_type(request);
 }
@@ -336,8 +300,7 @@ static bool body_is_coming(const struct http_request *request)
            http_header(&request->guard.headers, HTTP_FIELD_EXPECT).bytes == NULL;
 }
 
-/* Answers past libmicrohttpd, then reads on for a while what nobody wants. NO: the connection is cut. */
-static enum MHD_Result send_early(struct http_request *request)
+enum MHD_Result exchange_send_early(struct http_request *request)
 {
     request->state = EXCHANGE_EARLY;
     connection_deadline(request->peer, LINGER_MS);
@@ -360,7 +323,7 @@ static enum MHD_Result head(struct http_request *request, const char *method, co
         trace_context_choose(&request->trace, &core->ids, parent);
     }
     if (verdict != GUARD_OK) {
-        refuse(request, guard_problem(verdict), guard_detail(verdict));
+        exchange_refuse(request, guard_problem(verdict), guard_detail(verdict));
     } else {
         note_host(request->peer, http_header(&request->guard.headers, HTTP_FIELD_HOST));
         judge_head(request, method);
@@ -368,111 +331,13 @@ static enum MHD_Result head(struct http_request *request, const char *method, co
     connection_listens(request->peer, settings->body_timeout_ms);
     if (must_end_now(request)) {
         answer_refusal(request);
-        return body_is_coming(request) ? send_early(request) : queue(request);
+        return body_is_coming(request) ? exchange_send_early(request) : queue(request);
     }
     if (!has_body(request)) {
         guard_hide_expectation(&request->guard);
     }
     request->state = EXCHANGE_BODY;
     return MHD_YES;
-}
-
-/* ---- the body ---- */
-
-/* Room follows the bytes that came: an announced length costs its sender nothing. */
-static bool body_grow(struct http_request *request, size_t needed)
-{
-    size_t room = request->body_room == 0 ? 1024 : request->body_room;
-    while (room < needed) {
-        room *= 2;
-    }
-    if (request->guard.has_length && room > request->guard.content_length + 1) {
-        room = (size_t)request->guard.content_length + 1;
-    }
-    char *grown = hold(request, room) ? realloc(request->body, room) : NULL;
-    if (grown == NULL) {
-        return false;
-    }
-    request->body = grown;
-    request->body_room = room;
-    return true;
-}
-
-/* The end of a refused body is worth waiting for only when it is known and near: head() saw to that. A body
- * in chunks that turned out too large is answered on the spot, and then read on for a while: closing at once
- * would reset the connection, and the client might lose the answer. NO: the connection is cut. */
-static enum MHD_Result drop(struct http_request *request, size_t more)
-{
-    let_go(request);
-    request->body_dropped += more;
-    if (request->guard.chunked && request->state == EXCHANGE_BODY) {
-        answer_refusal(request);
-        return send_early(request);
-    }
-    return request->body_dropped > (size_t)listener_of(request)->settings->max_body_bytes + REFUSED_BODY_MAX
-               ? MHD_NO
-               : MHD_YES;
-}
-
-static enum MHD_Result collect(struct http_request *request, const char *upload, size_t *upload_bytes)
-{
-    size_t max = (size_t)listener_of(request)->settings->max_body_bytes;
-    size_t more = *upload_bytes;
-    *upload_bytes = 0;
-    if (request->refusal == PROBLEM_NONE && !request->options && more > max - request->body_bytes) {
-        refuse(request, PROBLEM_PAYLOAD_TOO_LARGE, "the body is larger than this service takes");
-    }
-    if (request->refusal != PROBLEM_NONE || request->options) {
-        return drop(request, more);
-    }
-    if (request->body_bytes + more + 1 > request->body_room &&
-        !body_grow(request, request->body_bytes + more + 1)) {
-        refuse(request, PROBLEM_OVERLOADED, "too much of other requests is held in memory");
-        return drop(request, more);
-    }
-    memcpy(request->body + request->body_bytes, upload, more);
-    request->body_bytes += more;
-    metric_count(listener_of(request)->metrics.bytes_in, more);
-    return MHD_YES;
-}
-
-static bool parse_json(struct http_request *request)
-{
-    enum route_body takes = request->match.route->body;
-    if (takes == ROUTE_BODY_NONE && request->body_bytes != 0) {
-        struct json_errors errors;
-        json_errors_init(&errors);
-        json_errors_add(&errors, NULL, NULL, "this call takes no body");
-        http_answer_errors(request, &errors);
-        return false;
-    }
-    if (takes == ROUTE_BODY_NONE || takes == ROUTE_BODY_IGNORED ||
-        (takes == ROUTE_BODY_JSON_OPTIONAL && request->body_bytes == 0)) {
-        return true;
-    }
-    const struct settings *settings = listener_of(request)->settings;
-    struct json_limits limits = {.depth_max = (unsigned)settings->json_max_depth,
-                                 .tokens_max = (size_t)settings->json_max_tokens,
-                                 .string_bytes_max = (size_t)settings->max_body_bytes};
-    struct text text = {.bytes = request->body == NULL ? "" : request->body, .count = request->body_bytes};
-    struct json_error error;
-    if (!json_parse(http_request_arena(request), text, &limits, &request->json, &error)) {
-        enum problem_code code =
-            error.fault == JSON_FAULT_MEMORY ? PROBLEM_PAYLOAD_TOO_LARGE : PROBLEM_INVALID_JSON;
-        http_answer_problem(request, code, "%s (at byte %zu)", json_fault_text(error.fault), error.offset);
-        return false;
-    }
-    return true;
-}
-
-/* The tree of a body may be much larger than the body. */
-static bool tree_fits(struct http_request *request)
-{
-    if (!request->arena_open || hold(request, request->body_room + request->arena.chunk_bytes)) {
-        return true;
-    }
-    http_answer_problem(request, PROBLEM_OVERLOADED, "too much of other requests is held in memory");
-    return false;
 }
 
 static bool query_fits(struct http_request *request)
@@ -547,7 +412,7 @@ static enum MHD_Result last_call(struct http_request *request)
     }
     if (request->core->stopping) {
         http_answer_problem(request, PROBLEM_UNAVAILABLE, ending_text);
-    } else if (inflight_enter(request) && parse_json(request) && tree_fits(request) && query_fits(request)) {
+    } else if (inflight_enter(request) && body_parse(request) && query_fits(request)) {
         request->match.route->handler(request);
         if (!has_answer(request)) {
             pending_add(request);
@@ -571,12 +436,12 @@ enum MHD_Result exchange_handler(void *cls, struct MHD_Connection *connection, c
     case EXCHANGE_HEAD:
         return head(request, method, version);
     case EXCHANGE_BODY:
-        return *upload_bytes != 0 ? collect(request, upload, upload_bytes) : last_call(request);
+        return *upload_bytes != 0 ? body_collect(request, upload, upload_bytes) : last_call(request);
     case EXCHANGE_WAITING:
     case EXCHANGE_SUSPENDED:
         return answer_or_wait(request);
     case EXCHANGE_EARLY:
-        return *upload_bytes != 0 ? collect(request, upload, upload_bytes) : MHD_NO;
+        return *upload_bytes != 0 ? body_collect(request, upload, upload_bytes) : MHD_NO;
     case EXCHANGE_QUEUED:
         break;
     }

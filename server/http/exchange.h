@@ -123,6 +123,20 @@ void exchange_answered(struct http_request *request);
 /** Time is up. */
 void exchange_expire(struct http_request *request);
 
+/** What the request is answered with instead of its handler's answer; the first refusal counts. detail: static. */
+void exchange_refuse(struct http_request *request, enum problem_code code, const char *detail);
+/** Answers past libmicrohttpd, then reads on for a while what nobody wants. MHD_NO: the connection is to be cut. */
+enum MHD_Result exchange_send_early(struct http_request *request);
+
+/* ---- the body (body.c) ---- */
+#define REFUSED_BODY_MAX ((size_t)65536) /* a refused body is read to keep the connection, up to this */
+/** Takes a piece of the body, or drops it. */
+enum MHD_Result body_collect(struct http_request *request, const char *upload, size_t *upload_bytes);
+/** Reads the whole body as its route wants it. False: the request is answered. */
+bool body_parse(struct http_request *request);
+/** Gives back the body and what was read from it. */
+void body_let_go(struct http_request *request);
+
 /* ---- answering (answer.c) ---- */
 void answer_init(struct answer *answer);
 void answer_fini(struct answer *answer);
