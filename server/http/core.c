@@ -180,7 +180,7 @@ static struct MHD_Daemon *daemon_start(struct http_core *core)
     struct MHD_OptionItem options[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)daemon_says, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)settings->max_connections + 16, NULL},
-        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)settings->max_header_bytes, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)settings->max_header_bytes + ANSWER_HEAD_BYTES, NULL},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)completed, core},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)connection_notify, core},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)uri_read, core},

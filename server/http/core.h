@@ -35,6 +35,11 @@
 
 #define HOST_KNOWN_BYTES 64
 
+/* Of a connection's memory: what the head of an answer needs, which libmicrohttpd takes from where the request's head
+ * still is (it closes without an answer when that is too little), and what it notes of each field. */
+#define ANSWER_HEAD_BYTES 1024
+#define FIELD_NOTE_BYTES  64
+
 struct request_slot {
     struct http_request *request;
     uint32_t generation;

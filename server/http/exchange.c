@@ -293,11 +293,13 @@ static void note_host(struct connection *peer, struct text host)
     }
 }
 
-/* Closing at once resets the connection while the client still sends, and it might lose the answer. */
-static bool body_is_coming(const struct http_request *request)
+/* Closing at once resets the connection while the client still sends, and it might lose the answer. For the answer to
+ * a large head there may be no room. */
+static bool past_the_library(const struct http_request *request)
 {
-    return request->guard.verdict == GUARD_OK && has_body(request) &&
-           http_header(&request->guard.headers, HTTP_FIELD_EXPECT).bytes == NULL;
+    bool expects = http_header(&request->guard.headers, HTTP_FIELD_EXPECT).bytes != NULL;
+    bool body_is_coming = request->guard.verdict == GUARD_OK && has_body(request) && !expects;
+    return body_is_coming || request->guard.verdict == GUARD_HEAD_TOO_LARGE;
 }
 
 enum MHD_Result exchange_send_early(struct http_request *request)
@@ -305,6 +307,11 @@ enum MHD_Result exchange_send_early(struct http_request *request)
     request->state = EXCHANGE_EARLY;
     connection_deadline(request->peer, LINGER_MS);
     return answer_send_early(request) ? MHD_YES : MHD_NO;
+}
+
+static size_t head_memory(const struct guard *guard)
+{
+    return guard->head_bytes + guard->header_count * (size_t)FIELD_NOTE_BYTES;
 }
 
 static enum MHD_Result head(struct http_request *request, const char *method, const char *version)
@@ -315,6 +322,9 @@ static enum MHD_Result head(struct http_request *request, const char *method, co
     enum guard_verdict verdict = guard_check(&request->guard, request->connection, method, version);
     if (verdict == GUARD_OK && request->guard.header_count > settings->max_headers) {
         verdict = request->guard.verdict = GUARD_TOO_MANY_FIELDS;
+    }
+    if (verdict == GUARD_OK && head_memory(&request->guard) > (size_t)settings->max_header_bytes) {
+        verdict = request->guard.verdict = GUARD_HEAD_TOO_LARGE;
     }
     request_id_choose(&request->id, &core->ids,
                       http_header(&request->guard.headers, HTTP_FIELD_X_REQUEST_ID));
@@ -331,7 +341,7 @@ static enum MHD_Result head(struct http_request *request, const char *method, co
     connection_listens(request->peer, settings->body_timeout_ms);
     if (must_end_now(request)) {
         answer_refusal(request);
-        return body_is_coming(request) ? exchange_send_early(request) : queue(request);
+        return past_the_library(request) ? exchange_send_early(request) : queue(request);
     }
     if (!has_body(request)) {
         guard_hide_expectation(&request->guard);

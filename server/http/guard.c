@@ -37,6 +37,7 @@ void guard_on_uri(struct guard *guard, const char *uri, size_t uri_bytes)
     guard->chunked = false;
     guard->has_length = false;
     guard->header_count = 0;
+    guard->head_bytes = 0;
     guard->content_length = 0;
     guard->known_host = (struct text){0};
     guard->uri = uri;
@@ -165,6 +166,7 @@ static bool ends_well(const struct guard *guard, size_t head_bytes)
 
 enum guard_verdict guard_finish(struct guard *guard, size_t head_bytes)
 {
+    guard->head_bytes = head_bytes;
     if (guard->verdict == GUARD_OK && !ends_well(guard, head_bytes)) {
         guard->verdict = GUARD_HEAD_END;
     }

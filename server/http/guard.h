@@ -44,6 +44,7 @@
     X(FIELD_VALUE, BAD_REQUEST, "a header field's value has control bytes")                         \
     X(HEAD_END, BAD_REQUEST, "the header section does not end where it must")                       \
     X(TOO_MANY_FIELDS, HEADERS_TOO_LARGE, "too many header fields")                                 \
+    X(HEAD_TOO_LARGE, HEADERS_TOO_LARGE, "request line and header fields take too much memory")     \
     X(REPEATED_FIELD, BAD_REQUEST, "a header field that must be single is repeated")                \
     X(HOST, BAD_REQUEST, "there must be one well-formed Host field")                                \
     X(CONTENT_LENGTH, BAD_REQUEST, "Content-Length is not a number of bytes")                       \
@@ -63,6 +64,7 @@ struct guard {
     bool chunked;
     bool has_length;
     uint32_t header_count;
+    size_t head_bytes;       /* from the method to behind the empty line */
     uint64_t content_length; /* valid if has_length */
     const char *method;
     const char *uri;

@@ -193,6 +193,10 @@ row("a query over the memory of a head", get("/version?" + "a" * 20000), "414 -"
 row("a request line without an end", "GET /" + "a" * 100000, "414 -", CLOSED)
 row("a method without an end", "G" * 100000, "414 -", CLOSED)
 row("a value of 3000 bytes", get(fields="X: %s\r\n" % ("y" * 3000)), "200", SERVED)
+row("a head of the size allowed", get("/version", "X: %s\r\n" % ("y" * 7900)), "200", SERVED)
+row("a head a little over it", get("/version", "X: %s\r\n" % ("y" * 8100)), "431 header-fields-too-large", CLOSED)
+row("a head that leaves no room for an answer", get("/version", "X: %s\r\n" % ("y" * 8850)), "431 header-fields-too-large", CLOSED)
+row("90 small fields", get("/version", "".join("X-%d: abcdefghijkl\r\n" % i for i in range(90))), "200", SERVED)
 row("a value over the memory of a head", get(fields="X: %s\r\n" % ("y" * 20000)), "431 -", CLOSED)
 row("a name over the memory of a head", get(fields="%s: y\r\n" % ("X" * 20000)), "431 -", CLOSED)
 row("fields over the memory of a head", get(fields="".join("X-%d: %s\r\n" % (i, "y" * 90) for i in range(99))),
