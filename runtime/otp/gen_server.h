@@ -50,6 +50,10 @@ void tr__gen_server_spawn(tr__spawn *spawn, tr__gen_server_args *args, const tr_
 
 extern const tr__behaviour tr__gen_server_behaviour;
 
+/** The answer to a call becomes *out (type's struct). Takes reply unless it holds what *out points to.
+ *  Errors: TR_E_TYPE. */
+tr_err tr__reply_unpack(tr_msg *reply, const tr_type *type, void *out);
+
 /* ---- the idle time-out (gen_server_idle.c) ---- */
 /** Sets the time-out that a callback asked for, or none. */
 void tr__idle_set(tr__gen_server *server, const tr_next *next);

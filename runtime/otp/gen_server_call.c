@@ -3,7 +3,7 @@
 #include <troupe/gen_server.h>
 
 #include "runtime/core/process.h"
-#include "runtime/otp/sys.h"
+#include "runtime/otp/gen_server.h"
 
 tr_next tr_unexpected(const tr_msg *msg)
 {
@@ -76,23 +76,27 @@ tr_err tr_gen_server_call(tr_dest dest, tr_msg *request, int64_t timeout_ms, tr_
     return err;
 }
 
+tr_err tr__reply_unpack(tr_msg *reply, const tr_type *type, void *out)
+{
+    if (reply->type != type) {
+        tr_msg_drop(reply);
+        return TR_E_TYPE;
+    }
+    if (type->size != 0) {
+        memcpy(out, tr_msg_data(reply), type->size);
+    }
+    if (type->term_count == 0 && type->blob_count == 0) {
+        tr_msg_drop(reply); /* else its terms and blobs live in it */
+    }
+    return TR_OK;
+}
+
 tr_err tr__call_typed(tr_dest dest, tr_msg *request, int64_t timeout_ms, const tr_type *type, void *out)
 {
     tr_msg *reply;
     tr_term reason;
     tr_err err = call(dest, request, timeout_ms, &reply, &reason);
-    if (err != TR_OK) {
-        return err;
-    }
-    if (reply->type != type) {
-        tr_msg_drop(reply);
-        return TR_E_TYPE;
-    }
-    memcpy(out, tr_msg_data(reply), type->size);
-    if (type->term_count == 0 && type->blob_count == 0) {
-        tr_msg_drop(reply); /* else its terms and blobs live in it */
-    }
-    return TR_OK;
+    return err == TR_OK ? tr__reply_unpack(reply, type, out) : err;
 }
 
 tr_err tr_gen_server_cast(tr_dest dest, tr_msg *msg)

@@ -2,6 +2,7 @@
 #ifndef TROUPE_H
 #define TROUPE_H
 
+#include <troupe/agent.h>
 #include <troupe/base.h>
 #include <troupe/gen_server.h>
 #include <troupe/message.h>

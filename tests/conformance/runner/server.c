@@ -1,6 +1,8 @@
 /* server.c: gen_server callbacks that interpret scripts. */
 #include "tests/conformance/runner/server.h"
 
+#include <string.h>
+
 #include "tests/conformance/runner/plain.h"
 #include "tests/conformance/runner/trace.h"
 
@@ -196,46 +198,74 @@ static tr_term server_format_state(const void *memory)
     return value_copy(((const server *)memory)->state);
 }
 
-/* ---- agents: requests are {get|update|get_and_update, Function of the state} -------------------------------------- */
-static tr_next agent_init(void *memory, const void *arg)
+/* ---- agents: a function is an expression of the state ------------------------------------------------------------ */
+static void agent_init(server *self, const void *arg)
 {
     static const env nothing;
-    server *self = memory;
     self->as = *(actor *const *)arg;
     world_enter_self(self->as);
     tr_term how = world_take_failure(self->as->name);
     if (!tr_is_none(how)) {
-        return decode_init(self, failing_init(how));
+        outcome_raise(outcome_exit(value_item(failing_init(how), 1)));
     }
     trace_log("init");
-    outcome state = eval(value_get_or(self->as->opts, "init", tr_int(0)), &nothing);
-    set_state(self, returned(state));
-    return TR_INIT_OK;
+    set_state(self, returned(eval(value_get_or(self->as->opts, "init", tr_int(0)), &nothing)));
 }
 
-static tr_next agent_handle_call(void *memory, tr_from from, const tr_msg *msg)
+static tr_term agent_format_state(const server *self)
 {
-    server *self = memory;
-    tr_term request = value_payload(msg);
-    env in = {.state = self->state};
-    tr_term value = returned(eval(value_item(request, 1), &in));
-    if (value_is(value_item(request, 0), "get")) {
-        return TR_REPLY(from, tr_term_msg, .value = value);
-    }
-    if (value_is(value_item(request, 0), "update")) {
-        set_state(self, value);
-        return TR_REPLY(from, tr_term_msg, .value = TR_ATOM(OK));
-    }
-    set_state(self, value_item(value, 1));
-    return TR_REPLY(from, tr_term_msg, .value = value_item(value, 0));
+    return server_format_state(self);
 }
 
-static tr_next agent_handle_cast(void *memory, const tr_msg *msg)
+TR_AGENT(server, .init = agent_init, .format_state = agent_format_state);
+
+static tr_term value_of(const server *self, tr_term function)
 {
-    server *self = memory;
     env in = {.state = self->state};
-    set_state(self, returned(eval(value_item(value_payload(msg), 1), &in)));
-    return TR_NOREPLY;
+    return returned(eval(function, &in));
+}
+
+static void agent_get(const server *self, const tr_term_msg *function, tr_term_msg *out)
+{
+    out->value = value_of(self, function->value);
+}
+
+static void agent_update(server *self, const tr_term_msg *function)
+{
+    set_state(self, value_of(self, function->value));
+}
+
+/* A function of C gives a result and changes the state, nothing else; an expression may: this is what Elixir makes of it. */
+static void agent_get_and_update(server *self, const tr_term_msg *function, tr_term_msg *out)
+{
+    tr_term pair = value_of(self, function->value);
+    if (!value_is_tuple(pair) || value_count(pair) != 2) {
+        tr_exit(tr_tuple(TR_ATOM(BAD_RETURN_VALUE), pair));
+    }
+    out->value = value_item(pair, 0);
+    set_state(self, value_item(pair, 1));
+}
+
+tr_err server_agent_call(tr_dest dest, const char *what, tr_term function, int64_t timeout_ms, tr_term *value,
+                         tr_term *reason)
+{
+    tr_term_msg out = {.value = TR_ATOM(OK)};
+    const tr_agent_job *get =
+        TR_AGENT_ASK_JOB(server, const server, agent_get, tr_term_msg, tr_term_msg, .value = function);
+    const tr_agent_job *update = TR_AGENT_TELL_JOB(server, agent_update, tr_term_msg, .value = function);
+    const tr_agent_job *get_and_update =
+        TR_AGENT_ASK_JOB(server, server, agent_get_and_update, tr_term_msg, tr_term_msg, .value = function);
+    const tr_agent_job *job = strcmp(what, "get") == 0      ? get
+                              : strcmp(what, "update") == 0 ? update
+                                                            : get_and_update;
+    tr_err err = tr_agent_call(dest, job, timeout_ms, &out, reason);
+    *value = out.value;
+    return err;
+}
+
+void server_agent_cast(tr_dest dest, tr_term function)
+{
+    (void)TR_AGENT_CAST(dest, server, agent_update, tr_term_msg, .value = function);
 }
 
 /* ---- machines: only what needs none: they start in a state, and end in it ---------------------------------------- */
@@ -278,6 +308,11 @@ bool server_is_kind(tr_term kind)
            value_is(kind, "sm");
 }
 
+const tr_gen_server *server_module(const actor *as)
+{
+    return value_is(as->kind, "agent") ? &TR_AGENT_OF(server)->server : &as->server;
+}
+
 void server_prepare(actor *as)
 {
     tr_term hibernate_after = value_get(as->opts, "hibernate_after");
@@ -289,11 +324,7 @@ void server_prepare(actor *as)
         .format_state = server_format_state,
         .hibernate_after_ms = value_is_int(hibernate_after) ? tr_int_value(hibernate_after) : 0,
     };
-    if (value_is(as->kind, "agent")) {
-        as->server.init = agent_init;
-        as->server.handle_call = agent_handle_call;
-        as->server.handle_cast = agent_handle_cast;
-    } else if (value_is(as->kind, "sm")) {
+    if (value_is(as->kind, "sm")) {
         as->server.init = machine_init;
         as->server.handle_call = machine_call;
         as->server.handle_cast = machine_event;

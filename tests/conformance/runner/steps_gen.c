@@ -1,6 +1,7 @@
 /* steps_gen.c: calls, casts, requests, replies, stopping, agents. */
 #include <string.h>
 
+#include "tests/conformance/runner/server.h"
 #include "tests/conformance/runner/step.h"
 #include "tests/conformance/runner/world.h"
 
@@ -156,8 +157,11 @@ static outcome do_ex_stop(const step_args *args)
 static outcome ask_agent(const step_args *args, const char *what)
 {
     tr_dest dest;
+    tr_term value;
+    tr_term reason = TR_TERM_NONE_VALUE;
     TRY(step_dest(args->item[0], &dest));
-    return call(dest, tr_tuple(tr_atom(what), args->item[1]), timeout_arg(args, 2), "GenServer");
+    tr_err err = server_agent_call(dest, what, args->item[1], timeout_arg(args, 2), &value, &reason);
+    return err == TR_OK ? outcome_value(value) : wrapped(reason, "GenServer", "call");
 }
 
 static outcome do_aget(const step_args *args)
@@ -179,7 +183,7 @@ static outcome do_acast(const step_args *args)
 {
     tr_dest dest;
     TRY(step_dest(args->item[0], &dest));
-    (void)tr_gen_server_cast(dest, value_message(tr_tuple(tr_atom("update"), args->item[1])));
+    server_agent_cast(dest, args->item[1]);
     return outcome_value(TR_ATOM(OK));
 }
 

@@ -34,11 +34,11 @@ static outcome start_server(const actor *as, how way)
     TRY(sup_start_opts(as->opts, &opts));
     tr_err err;
     if (way == LINKED) {
-        err = tr_gen_server_start_link(&as->server, &as->self, sizeof as->self, &opts, &started);
+        err = tr_gen_server_start_link(server_module(as), &as->self, sizeof as->self, &opts, &started);
     } else if (way == MONITORED) {
-        err = tr_gen_server_start_monitor(&as->server, &as->self, sizeof as->self, &opts, &started);
+        err = tr_gen_server_start_monitor(server_module(as), &as->self, sizeof as->self, &opts, &started);
     } else {
-        err = tr_gen_server_start(&as->server, &as->self, sizeof as->self, &opts, &started);
+        err = tr_gen_server_start(server_module(as), &as->self, sizeof as->self, &opts, &started);
     }
     return outcome_value(started_term(err, &started, way, TR_TERM_NONE_VALUE));
 }

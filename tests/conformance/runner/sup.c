@@ -126,7 +126,7 @@ static void set_start(actor *as, tr_child_spec *spec)
     spec->arg = &as->self;
     spec->arg_bytes = sizeof as->self;
     if (server_is_kind(as->kind)) {
-        spec->server = &as->server;
+        spec->server = server_module(as);
     } else if (value_is(as->kind, "sup")) {
         spec->supervisor = &as->supervisor;
     } else if (value_is(as->kind, "raw")) {
