@@ -15,7 +15,8 @@ struct tree_frame {
 
 static const char *strategy_text(tr_strategy strategy)
 {
-    static const char *const texts[] = {"one_for_one", "one_for_all", "rest_for_one", "simple_one_for_one"};
+    static const char *const texts[] = {"one_for_one", "one_for_all", "rest_for_one", "simple_one_for_one",
+                                        "dynamic"};
     return texts[strategy];
 }
 

@@ -32,6 +32,13 @@ static void answer_plan(tr__sup *sup, tr__sup_answer result)
     answer_result(sup, from, result);
 }
 
+/* Its children have no ids. */
+static void refuse_id(tr__sup *sup, tr_from from)
+{
+    bool simple = sup->flags.strategy == TR_SIMPLE_ONE_FOR_ONE;
+    answer_error(sup, from, TR_E_STATE, tr_atom(simple ? "simple_one_for_one" : "dynamic"));
+}
+
 static tr_err state_error(const tr__child *child, tr_term *reason)
 {
     if (child->state == TR_CHILD_RESTARTING) {
@@ -109,11 +116,13 @@ static void start_child(tr__sup *sup, tr_from from, const tr__sup_start_child *r
         spec.arg = request->arg->bytes;
     }
     spec.start.spawn.label = request->has_label ? request->label : NULL;
-    if (tr__sup_is_dynamic(sup)) {
-        answer_error(sup, from, TR_E_STATE, tr_atom("simple_one_for_one"));
+    bool dynamic = sup->flags.strategy == TR_DYNAMIC;
+    if (sup->flags.strategy == TR_SIMPLE_ONE_FOR_ONE) {
+        refuse_id(sup, from);
         return;
     }
-    tr_term error = tr__spec_error(&spec, &sup->flags.auto_shutdown);
+    tr_term error =
+        dynamic ? tr__dynamic_spec_error(&spec) : tr__spec_error(&spec, &sup->flags.auto_shutdown);
     if (!tr_is_none(error)) {
         answer_error(sup, from, TR_E_BADARG, error);
         return;
@@ -123,7 +132,12 @@ static void start_child(tr__sup *sup, tr_from from, const tr__sup_start_child *r
         answer_result(sup, from, result);
         return;
     }
-    plan_start(sup, from, tr__child_new(tr__spec_copy(&spec)), start_child_done);
+    if (dynamic && tr__dynamic_is_full(sup)) {
+        answer_error(sup, from, TR_E_STATE, tr_atom("max_children"));
+        return;
+    }
+    tr_child_spec *own = dynamic ? tr__dynamic_spec(sup, &spec) : tr__spec_copy(&spec);
+    plan_start(sup, from, tr__child_new(own), start_child_done);
 }
 
 /* The spec's argument, followed by what this child gets of its own. */
@@ -146,7 +160,7 @@ static void append_arg(tr__child *child, const tr__sup_start_arg *request)
 
 static void start_dynamic(tr__sup *sup, tr_from from, const tr__sup_start_arg *request)
 {
-    if (!tr__sup_is_dynamic(sup)) {
+    if (sup->flags.strategy != TR_SIMPLE_ONE_FOR_ONE) {
         answer_error(sup, from, TR_E_BADARG, tr_tuple(tr_atom("invalid_child_spec"), TR_ATOM(UNDEFINED)));
         return;
     }
@@ -173,7 +187,7 @@ static void terminate_child(tr__sup *sup, tr_from from, tr_term id)
 {
     bool by_pid = tr_term_kind_of(id) == TR_TERM_PID;
     if (tr__sup_is_dynamic(sup) && !by_pid) {
-        answer_error(sup, from, TR_E_STATE, tr_atom("simple_one_for_one"));
+        refuse_id(sup, from);
         return;
     }
     tr__child *child =
@@ -183,7 +197,7 @@ static void terminate_child(tr__sup *sup, tr_from from, tr_term id)
         sup->plan.stop = child;
         sup->plan.stop_last = child;
         sup->plan.done = terminate_done;
-    } else if (tr__sup_is_dynamic(sup) && !is_alive(tr_pid_value(id))) {
+    } else if (sup->flags.strategy == TR_SIMPLE_ONE_FOR_ONE && !is_alive(tr_pid_value(id))) {
         answer_result(sup, from, (tr__sup_answer){.err = TR_OK});
     } else {
         answer_error(sup, from, TR_E_NOT_FOUND, TR_ATOM(NOT_FOUND));
@@ -207,7 +221,7 @@ static void restart_child_done(tr__sup *sup)
 static tr__child *stopped_child(tr__sup *sup, tr_from from, tr_term id)
 {
     if (tr__sup_is_dynamic(sup)) {
-        answer_error(sup, from, TR_E_STATE, tr_atom("simple_one_for_one"));
+        refuse_id(sup, from);
         return NULL;
     }
     tr__child *child = tr__child_by_id(sup, id);
@@ -288,7 +302,7 @@ static void get_childspec(tr__sup *sup, tr_from from, tr_term id)
         child = tr__child_by_id(sup, id);
     } else if (tr_term_kind_of(id) == TR_TERM_PID) {
         child = tr__child_by_pid(sup, tr_pid_value(id));
-    } else if (tr_term_equal(id, sup->dynamic->id)) {
+    } else if (sup->dynamic != NULL && tr_term_equal(id, sup->dynamic->id)) {
         child = &template;
     }
     if (child == NULL) {
@@ -302,7 +316,7 @@ static tr_child_counts counts_of(const tr__sup *sup)
 {
     const tr__children *children = &sup->children;
     tr_child_counts counts = {0};
-    if (tr__sup_is_dynamic(sup)) {
+    if (sup->dynamic != NULL) {
         counts.specs = 1;
         counts.active = children->active;
         *(sup->dynamic->type == TR_SUPERVISOR ? &counts.supervisors : &counts.workers) = children->count;
@@ -313,8 +327,18 @@ static tr_child_counts counts_of(const tr__sup *sup)
         counts.supervisors += child->spec->type == TR_SUPERVISOR ? 1 : 0;
         counts.active += child->state == TR_CHILD_RUNNING && is_alive(child->pid) ? 1 : 0;
     }
+    if (sup->flags.strategy == TR_DYNAMIC) {
+        counts.active = children->active; /* Elixir's counts those whose end it has not heard of */
+    }
     counts.workers = counts.specs - counts.supervisors;
     return counts;
+}
+
+static void answer_info(tr__sup *sup, tr_from from)
+{
+    tr__sup_picture picture = {{.flags = sup->flags, .restarts = sup->restarts}};
+    picture.info.flags.extra_arg = NULL; /* it is in our memory */
+    answer(sup, from, TR_TYPE(tr__sup_picture), &picture);
 }
 
 /* ---- dispatch
@@ -342,8 +366,7 @@ static void serve(tr__sup *sup, tr_from from, const tr__sup_request *request)
         answer(sup, from, TR_TYPE(tr__sup_counts), &(tr__sup_counts){counts_of(sup)});
         break;
     case TR__SUP_INFO:
-        answer(sup, from, TR_TYPE(tr__sup_picture),
-               &(tr__sup_picture){{.flags = sup->flags, .restarts = sup->restarts}});
+        answer_info(sup, from);
         break;
     }
 }

@@ -164,7 +164,7 @@ void tr__child_remove(tr__sup *sup, tr__child *child)
     if (child->arg_bytes != 0) {
         tr_free(child->arg);
     }
-    if (!tr__sup_is_dynamic(sup)) {
+    if (child->spec != sup->dynamic) {
         tr__spec_free(child->spec);
     }
     tr_free(child);

@@ -88,6 +88,7 @@ static void plan_restart(tr__sup *sup, tr__child *child)
         break;
     case TR_ONE_FOR_ONE:
     case TR_SIMPLE_ONE_FOR_ONE:
+    case TR_DYNAMIC:
         plan->start = child;
         plan->start_last = child;
         plan->done = restart_done;

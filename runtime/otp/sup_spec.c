@@ -129,7 +129,7 @@ tr_err tr_supervisor_check_childspecs(const tr_child_spec *specs, size_t count, 
 
 tr_term tr__flags_resolve(tr_sup_flags *flags)
 {
-    if ((unsigned)flags->strategy > TR_SIMPLE_ONE_FOR_ONE) {
+    if ((unsigned)flags->strategy > TR_DYNAMIC) {
         return invalid("invalid_strategy", tr_int((int64_t)flags->strategy));
     }
     if (flags->intensity < TR_INTENSITY_NONE) {
@@ -140,6 +140,9 @@ tr_term tr__flags_resolve(tr_sup_flags *flags)
     }
     if ((unsigned)flags->auto_shutdown > TR_AUTO_ALL_SIGNIFICANT) {
         return invalid("invalid_auto_shutdown", tr_int((int64_t)flags->auto_shutdown));
+    }
+    if (flags->max_children < TR_MAX_CHILDREN_NONE) {
+        return invalid("invalid_max_children", tr_int(flags->max_children));
     }
     flags->intensity = flags->intensity == 0 ? INTENSITY_DEFAULT : flags->intensity;
     flags->period_s = flags->period_s == 0 ? PERIOD_DEFAULT_S : flags->period_s;

@@ -66,7 +66,7 @@ static void start_by_function(tr__sup *sup, tr__child *child, const void *arg)
     start_call call = {.spec = child->spec, .arg = arg};
     tr_term crash = TR_TERM_NONE_VALUE;
     if (tr__catch(run_start_fn, &call, &crash)) {
-        failed(sup, child, tr_tuple(TR_ATOM(EXIT), crash));
+        failed(sup, child, sup->flags.strategy == TR_DYNAMIC ? crash : tr_tuple(TR_ATOM(EXIT), crash));
     } else if (call.err == TR_E_IGNORE) {
         ignored(sup, child);
     } else if (call.err != TR_OK) {

@@ -1,5 +1,6 @@
 /* Stopping one child: monitor, exit signal, wait, kill, wait for ever. Stopping all children of a
- * simple_one_for_one supervisor at once, with one timer.
+ * dynamic supervisor at once, with one timer a
+ * time limit.
  *
  * The child stays linked until it is dead, so that it cannot outlive a supervisor that is killed meanwhile.
  * What ends the wait is the DOWN: a child that unlinked itself must not hang its supervisor. The reason is
@@ -203,23 +204,44 @@ static void signal_one(tr__sup *sup, tr__child *child)
     signal_end(child->spec, child->pid);
 }
 
-/* Signals the next ones, or kills them when their time is up. */
+/* Children of a dynamic supervisor have time limits of their own: one timer after the other, shortest first. */
+static void note_limit(tr__plan *plan, int64_t shutdown_ms)
+{
+    if (shutdown_ms > plan->limit_ms &&
+        (plan->next_limit_ms == TR_INFINITY || shutdown_ms < plan->next_limit_ms)) {
+        plan->next_limit_ms = shutdown_ms;
+    }
+}
+
+static void set_next_timer(tr__plan *plan)
+{
+    if (plan->next_limit_ms != TR_INFINITY) {
+        int64_t left = plan->signalled_ms + plan->next_limit_ms - tr_now_ms();
+        plan->timer = tr_start_timer(left < 0 ? 0 : left, tr_to(tr_self()), TR_MSG(tr__sup_timer));
+    }
+}
+
+/* Signals the next ones, or kills those whose time is up. */
 static void signal_some(tr__sup *sup)
 {
     tr__plan *plan = &sup->plan;
     for (uint32_t n = 0; n < SIGNALS_AT_ONCE && plan->signal_next != NULL; n++) {
         tr__child *child = plan->signal_next;
         plan->signal_next = child->next;
-        if (plan->killing) {
-            tr_exit_signal(tr_to(child->pid), TR_ATOM(KILL));
-        } else {
+        note_limit(plan, child->spec->shutdown_ms);
+        if (!plan->killing) {
             signal_one(sup, child);
+        } else if (child->spec->shutdown_ms >= 0 && child->spec->shutdown_ms <= plan->limit_ms) {
+            tr_exit_signal(tr_to(child->pid), TR_ATOM(KILL));
         }
     }
-    if (plan->signal_next != NULL || plan->killing) {
+    if (plan->signal_next != NULL) {
         return;
     }
-    set_timer(plan, sup->dynamic);
+    if (!plan->killing) {
+        plan->signalled_ms = tr_now_ms();
+    }
+    set_next_timer(plan);
     if (plan->remaining == 0) {
         all_down(sup);
     }
@@ -231,6 +253,8 @@ void tr__children_stop_all(tr__sup *sup)
     tr__set_filter(tr__plan_wants);
     plan->wait = TR__WAIT_STOP_ALL;
     plan->killing = false;
+    plan->limit_ms = -1;
+    plan->next_limit_ms = TR_INFINITY;
     plan->remaining = 0;
     plan->signal_next = sup->children.first;
     signal_some(sup);
@@ -245,10 +269,14 @@ bool tr__children_stop_more(tr__sup *sup)
     return true;
 }
 
-static void kill_all(tr__sup *sup)
+static void kill_late(tr__sup *sup)
 {
-    sup->plan.killing = true;
-    sup->plan.signal_next = sup->children.first;
+    tr__plan *plan = &sup->plan;
+    plan->killing = true;
+    plan->timer = TR_NO_REF;
+    plan->limit_ms = plan->next_limit_ms;
+    plan->next_limit_ms = TR_INFINITY;
+    plan->signal_next = sup->children.first;
     signal_some(sup);
 }
 
@@ -268,7 +296,7 @@ static void gone(tr__sup *sup, tr__child *child)
 void tr__children_stop_all_message(tr__sup *sup, tr_msg *msg)
 {
     if (tr_msg_kind_of(msg) == TR_MSG_TIMER) {
-        kill_all(sup);
+        kill_late(sup);
         return;
     }
     if (tr_msg_kind_of(msg) == TR_MSG_EXIT) {

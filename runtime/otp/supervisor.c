@@ -102,14 +102,15 @@ static tr_term spec_names(const tr_child_spec *specs, size_t count)
 
 static void adopt(tr__sup *sup, const init_call *call)
 {
-    if (tr__sup_is_dynamic(sup) && call->count != 1) {
+    size_t wanted = sup->flags.strategy == TR_DYNAMIC ? 0 : 1;
+    if (tr__sup_is_dynamic(sup) && call->count != wanted) {
         start_failed(tr_tuple(tr_atom("bad_start_spec"), spec_names(call->specs, call->count)));
     }
     tr_term error = tr__specs_error(call->specs, call->count, &sup->flags.auto_shutdown);
     if (!tr_is_none(error)) {
         start_failed(tr_tuple(tr_atom("start_spec"), error));
     }
-    if (tr__sup_is_dynamic(sup)) {
+    if (sup->flags.strategy == TR_SIMPLE_ONE_FOR_ONE) {
         sup->dynamic = tr__spec_copy(&call->specs[0]);
         return;
     }
@@ -153,7 +154,7 @@ static tr_term child_state(const tr__sup *sup, const tr__child *child)
 static tr_term sup_state(void *data)
 {
     static const char *const strategies[] = {"one_for_one", "one_for_all", "rest_for_one",
-                                             "simple_one_for_one"};
+                                             "simple_one_for_one", "dynamic"};
     const tr__sup *sup = data;
     size_t shown = sup->children.count < STATE_CHILDREN_MAX ? sup->children.count : STATE_CHILDREN_MAX;
     tr_term *items = tr_scratch_alloc((shown + 1) * sizeof(*items));
@@ -267,6 +268,11 @@ static void sup_start(void *data)
     tr_term error = tr__flags_resolve(&sup->flags);
     if (!tr_is_none(error)) {
         start_failed(tr_tuple(tr_atom("supervisor_data"), error));
+    }
+    if (sup->flags.extra_bytes != 0) {
+        void *extra = tr_alloc(sup->flags.extra_bytes);
+        memcpy(extra, sup->flags.extra_arg, sup->flags.extra_bytes);
+        sup->flags.extra_arg = extra;
     }
     adopt(sup, &call);
     sup->slots.destroy = clear_slots;

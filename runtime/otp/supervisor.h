@@ -65,8 +65,8 @@ void tr__supervisor_spawn(tr__spawn *spawn, tr__supervisor_args *args, const tr_
 typedef struct tr__child {
     struct tr__child *prev, *next; /* start order */
     tr_pid pid;                    /* running: the live one; dynamic and not running: the last one */
-    tr_child_spec *spec;           /* its own, or (dynamic) the supervisor's */
-    void *arg;                     /* dynamic: what it is started with; else NULL */
+    tr_child_spec *spec;           /* its own, or (simple_one_for_one) the supervisor's */
+    void *arg;                     /* simple_one_for_one: what it is started with; else NULL */
     uint32_t arg_bytes;
     uint32_t restarts;
     uint8_t state; /* tr_child_state */
@@ -89,7 +89,7 @@ typedef struct tr__children {
 } tr__children;
 
 struct tr__sup;
-/** A child record that is not listed yet; spec becomes its own unless the supervisor is dynamic. */
+/** A child record that is not listed yet; spec becomes its own unless it is the supervisor's. */
 tr__child *tr__child_new(tr_child_spec *spec);
 void tr__child_list(struct tr__sup *sup, tr__child *child);
 /** Takes it off the list if it is on it and frees it. */
@@ -146,7 +146,10 @@ typedef struct tr__plan {
     tr_term ended;           /* STOP, kept: reason of the EXIT that came before the DOWN */
     bool is_down;            /* STOP: the DOWN came, without a reason */
     tr__child *signal_next;  /* STOP_ALL: the first that was not signalled (or not killed) yet */
-    bool killing;            /* STOP_ALL: their time is up */
+    bool killing;            /* STOP_ALL: those whose time is up are being killed */
+    int64_t signalled_ms;    /* STOP_ALL: when the last was signalled */
+    int64_t limit_ms;        /* STOP_ALL: the time limit that is over, -1: none yet ... */
+    int64_t next_limit_ms;   /* ... and the next one; TR_INFINITY: none */
     size_t remaining;        /* STOP_ALL: signalled and not down */
     tr__stop_errors *errors; /* STOP_ALL */
 } tr__plan;
@@ -173,10 +176,21 @@ typedef struct tr__sup {
     tr_resource slots;   /* clears the children's slots at the end */
 } tr__sup;
 
+/** Children come and go, and are known by their pids only. */
 static inline bool tr__sup_is_dynamic(const tr__sup *sup)
 {
-    return sup->flags.strategy == TR_SIMPLE_ONE_FOR_ONE;
+    return sup->flags.strategy == TR_SIMPLE_ONE_FOR_ONE || sup->flags.strategy == TR_DYNAMIC;
 }
+
+/* ---- dynamic supervisors (dynamic_supervisor.c)
+ * ----------------------------------------------------------------- */
+
+/** Is there no room for one more child. */
+bool tr__dynamic_is_full(const tr__sup *sup);
+/** The child's own copy of spec, with the supervisor's extra argument before its own. */
+tr_child_spec *tr__dynamic_spec(const tr__sup *sup, const tr_child_spec *spec);
+/** Why it cannot be a child of a dynamic supervisor, or none. */
+tr_term tr__dynamic_spec_error(const tr_child_spec *spec);
 
 /* ---- plans (sup_plan.c)
  * ----------------------------------------------------------------------------------------- */

@@ -19,7 +19,8 @@ typedef enum tr_strategy {
     TR_ONE_FOR_ONE,
     TR_ONE_FOR_ALL,
     TR_REST_FOR_ONE,
-    TR_SIMPLE_ONE_FOR_ONE
+    TR_SIMPLE_ONE_FOR_ONE,
+    TR_DYNAMIC /* a DynamicSupervisor: see dynamic_supervisor.h */
 } tr_strategy;
 typedef enum tr_restart { TR_PERMANENT, TR_TRANSIENT, TR_TEMPORARY } tr_restart;
 typedef enum tr_child_type { TR_WORKER, TR_SUPERVISOR } tr_child_type;
@@ -61,12 +62,17 @@ typedef struct tr_child_spec {
         *slot; /* optional: the live pid is stored here at every start (atomically), TR_NO_PID at its end */
 } tr_child_spec;
 
-#define TR_INTENSITY_NONE (-1)
+#define TR_INTENSITY_NONE    (-1)
+#define TR_MAX_CHILDREN_NONE ((int64_t)-1)
 typedef struct tr_sup_flags {
     tr_strategy strategy;
     int32_t intensity; /* restarts allowed ...; 0: default 3; TR_INTENSITY_NONE: the first failure gives up */
     int32_t period_s;  /* ... in this many seconds; 0: default 5 */
     tr_auto_shutdown auto_shutdown;
+    /* TR_DYNAMIC only */
+    int64_t max_children;  /* 0: no limit; TR_MAX_CHILDREN_NONE: not even one */
+    const void *extra_arg; /* extra_bytes of it are copied, and come before the argument of every child */
+    size_t extra_bytes;
 } tr_sup_flags;
 
 /** A supervisor module: its name and init. Static children need no init: give them directly. */

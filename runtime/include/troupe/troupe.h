@@ -4,6 +4,7 @@
 
 #include <troupe/agent.h>
 #include <troupe/base.h>
+#include <troupe/dynamic_supervisor.h>
 #include <troupe/gen_server.h>
 #include <troupe/message.h>
 #include <troupe/node.h>

@@ -118,10 +118,27 @@ static tr_term failing_init(tr_term how)
     return how;
 }
 
+/* The argument is the actor's self; under a dynamic supervisor with an extra argument, that comes first. */
+static const actor *started_as(const void *arg, tr_term *extra)
+{
+    const puppet *parent = world_by_pid(tr_parent());
+    const actor *above = parent == NULL ? NULL : parent->actor;
+    if (above == NULL || !value_is(above->kind, "dsup") || tr_is_none(above->extra)) {
+        const actor *as = *(actor *const *)arg;
+        *extra = as->extra;
+        return as;
+    }
+    tr_term pair;
+    memcpy(&pair, arg, sizeof pair);
+    *extra = value_item(pair, 1);
+    return *(actor *const *)(const void *)((const char *)arg + sizeof pair);
+}
+
 static tr_next server_init(void *memory, const void *arg)
 {
     server *self = memory;
-    self->as = *(actor *const *)arg;
+    tr_term extra;
+    self->as = started_as(arg, &extra);
     tr_term opts = self->as->opts;
     world_enter_self(self->as);
     if (value_flag(opts, "trap")) {
@@ -131,10 +148,10 @@ static tr_next server_init(void *memory, const void *arg)
     if (!tr_is_none(how)) {
         return decode_init(self, failing_init(how));
     }
-    if (tr_is_none(self->as->extra)) {
+    if (tr_is_none(extra)) {
         trace_log("init");
     } else {
-        trace_log("init %s", value_text(self->as->extra));
+        trace_log("init %s", value_text(extra));
     }
     tr_term state = value_get_or(opts, "state", tr_int(0));
     env in = {.state = state};

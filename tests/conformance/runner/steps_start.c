@@ -98,9 +98,8 @@ static outcome start_registry(const actor *as)
 
 static outcome start_linked_only(const actor *as)
 {
-    return value_is(as->kind, "sup")    ? start_sup(as)
-           : value_is(as->kind, "psup") ? start_psup(as)
-                                        : start_registry(as);
+    bool is_sup = value_is(as->kind, "sup") || value_is(as->kind, "dsup");
+    return is_sup ? start_sup(as) : value_is(as->kind, "psup") ? start_psup(as) : start_registry(as);
 }
 
 /* ---- start of a kind that can only be linked --------------------------------------------------------------------- */

@@ -236,6 +236,46 @@ static outcome do_pstop(const step_args *args)
     return err == TR_OK ? outcome_value(TR_ATOM(OK)) : outcome_exit(actual);
 }
 
+/* ---- dynamic supervisors ----------------------------------------------------------------------------------------- */
+static outcome do_dstart(const step_args *args)
+{
+    tr_dest dest;
+    tr_child_spec spec;
+    TRY(step_dest(args->item[0], &dest));
+    if (tr_term_kind_of(args->item[1]) != TR_TERM_MAP) { /* in C a spec cannot be anything else */
+        return outcome_error(tr_atom("%ArgumentError{}"));
+    }
+    outcome good = sup_child_spec(args->item[1], NULL, &spec);
+    if (outcome_failed(good)) {
+        return outcome_value(tr_tuple(TR_ATOM(ERROR), good.value));
+    }
+    tr_sup_result result = tr_dynamic_supervisor_start_child(dest, &spec);
+    return result.err == TR_E_IGNORE ? outcome_value(TR_ATOM(IGNORE)) : from_result(&result, true);
+}
+
+static outcome do_dterminate(const step_args *args)
+{
+    tr_dest dest;
+    tr_pid pid;
+    TRY(step_dest(args->item[0], &dest));
+    TRY(step_pid(args->item[1], &pid));
+    tr_sup_result result = tr_dynamic_supervisor_terminate_child(dest, pid);
+    return from_result(&result, false);
+}
+
+static outcome do_dstop(const step_args *args)
+{
+    tr_dest dest;
+    tr_term reason = TR_ATOM(NORMAL);
+    tr_term actual = TR_ATOM(NOPROC);
+    TRY(step_dest(args->item[0], &dest));
+    if (args->count > 1) {
+        TRY(step_eval(args, 1, &reason));
+    }
+    tr_err err = tr_dynamic_supervisor_stop(dest, reason, TR_INFINITY, &actual);
+    return err == TR_OK ? outcome_value(TR_ATOM(OK)) : outcome_exit(actual);
+}
+
 const step_verb steps_supervisor[] = {
     {"start_child", 2, 2, do_start_child},
     {"terminate_child", 2, 2, do_terminate_child},
@@ -250,5 +290,10 @@ const step_verb steps_supervisor[] = {
     {"pcount", 1, 1, do_pcount},
     {"partitions", 1, 1, do_partitions},
     {"pstop", 1, 1, do_pstop},
+    {"dstart", 2, 2, do_dstart},
+    {"dterminate", 2, 2, do_dterminate},
+    {"dcount", 1, 1, do_count_children},
+    {"dwhich", 1, 1, do_which_sorted},
+    {"dstop", 1, 2, do_dstop},
     {NULL, 0, 0, NULL},
 };

@@ -7,11 +7,37 @@
 #include "tests/conformance/runner/server.h"
 #include "tests/conformance/runner/trace.h"
 
+/* A dynamic supervisor logs nothing; its children have their own lanes. */
+static tr_err dsup_init(const void *arg, tr_sup_flags *flags, const tr_child_spec **children, size_t *count,
+                        tr_term *reason)
+{
+    (void)children;
+    (void)count;
+    (void)reason;
+    const actor *as = *(actor *const *)arg;
+    (void)world_enter_self(as);
+    int64_t restarts = tr_int_value(value_get_or(as->opts, "max_restarts", tr_int(3)));
+    tr_term most = value_get(as->opts, "max_children");
+    *flags = (tr_sup_flags){
+        .strategy = TR_DYNAMIC,
+        .intensity = restarts == 0 ? TR_INTENSITY_NONE : (int32_t)restarts,
+        .period_s = (int32_t)tr_int_value(value_get_or(as->opts, "max_seconds", tr_int(5))),
+    };
+    if (value_is_int(most)) {
+        flags->max_children = tr_int_value(most) == 0 ? TR_MAX_CHILDREN_NONE : tr_int_value(most);
+    }
+    if (!tr_is_none(as->extra)) {
+        flags->extra_arg = &as->extra;
+        flags->extra_bytes = sizeof as->extra;
+    }
+    return TR_OK;
+}
+
 /* ---- actors ------------------------------------------------------------------------------------------------------ */
 static bool is_started_kind(tr_term kind)
 {
     return server_is_kind(kind) || value_is(kind, "sup") || value_is(kind, "proc") || value_is(kind, "raw") ||
-           value_is(kind, "psup") || value_is(kind, "registry");
+           value_is(kind, "psup") || value_is(kind, "dsup") || value_is(kind, "registry");
 }
 
 actor *sup_actor(tr_term kind, tr_term name, tr_term opts, const char *lane)
@@ -24,6 +50,8 @@ actor *sup_actor(tr_term kind, tr_term name, tr_term opts, const char *lane)
         server_prepare(made);
     } else if (value_is(kind, "sup")) {
         sup_prepare(made);
+    } else if (value_is(kind, "dsup")) {
+        made->supervisor = (tr_supervisor){.name = "puppet", .init = dsup_init};
     }
     return made;
 }
@@ -64,8 +92,7 @@ static tr_err raw_start(const void *arg, tr_pid *pid, tr_term *info, tr_term *re
     outcome result =
         script_run(value_get(as->opts, "do"), &nothing, value_get_or(as->opts, "ret", TR_ATOM(OK)));
     if (outcome_failed(result)) {
-        *reason = tr_tuple(TR_ATOM(EXIT), result.value);
-        return TR_E_BADARG;
+        outcome_raise(result);
     }
     tr_term tag = value_item(result.value, 0);
     tr_term second = value_item(result.value, 1);
@@ -127,7 +154,7 @@ static void set_start(actor *as, tr_child_spec *spec)
     spec->arg_bytes = sizeof as->self;
     if (server_is_kind(as->kind)) {
         spec->server = server_module(as);
-    } else if (value_is(as->kind, "sup")) {
+    } else if (value_is(as->kind, "sup") || value_is(as->kind, "dsup")) {
         spec->supervisor = &as->supervisor;
     } else if (value_is(as->kind, "raw")) {
         spec->start_fn = raw_start;
