@@ -6,6 +6,7 @@
 #include <troupe/base.h>
 #include <troupe/dynamic_supervisor.h>
 #include <troupe/gen_server.h>
+#include <troupe/gen_statem.h>
 #include <troupe/message.h>
 #include <troupe/node.h>
 #include <troupe/port.h>

@@ -36,7 +36,11 @@ static outcome eval_atom(tr_term atom, const env *in)
         value = in->value;
     } else if (value_is(atom, "$self")) {
         value = tr_pid_term(tr_self());
-    } else if (value_is(atom, "$state") || value_is(atom, "$type") || value_is(atom, "$x")) {
+    } else if (value_is(atom, "$state")) {
+        value = in->machine_state;
+    } else if (value_is(atom, "$type")) {
+        value = in->type;
+    } else if (value_is(atom, "$x")) {
         world_unsupported(tr_atom_text(atom));
     }
     return tr_is_none(value) ? outcome_error(tr_atom("badkey")) : outcome_value(value);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "tests/conformance/runner/machine.h"
 #include "tests/conformance/runner/plain.h"
 #include "tests/conformance/runner/trace.h"
 
@@ -21,6 +22,9 @@ static void set_state(server *self, tr_term state)
 outcome server_replace_state(void *self, tr_term expression)
 {
     server *of = self;
+    if (machine_is(of->as)) {
+        return machine_replace_state(self, expression);
+    }
     env in = {.state = of->state};
     outcome value = eval(expression, &in);
     TRY(value);
@@ -103,7 +107,7 @@ static tr_term returned(outcome result)
 
 /* ---- callbacks --------------------------------------------------------------------------------------------------- */
 /* A start that was told to fail: what init returns, if it does. */
-static tr_term failing_init(tr_term how)
+tr_term server_failing_init(tr_term how)
 {
     tr_term kind = value_item(how, 0);
     tr_term reason = value_item(how, 1);
@@ -146,7 +150,7 @@ static tr_next server_init(void *memory, const void *arg)
     }
     tr_term how = world_take_failure(self->as->name);
     if (!tr_is_none(how)) {
-        return decode_init(self, failing_init(how));
+        return decode_init(self, server_failing_init(how));
     }
     if (tr_is_none(extra)) {
         trace_log("init");
@@ -223,7 +227,7 @@ static void agent_init(server *self, const void *arg)
     world_enter_self(self->as);
     tr_term how = world_take_failure(self->as->name);
     if (!tr_is_none(how)) {
-        outcome_raise(outcome_exit(value_item(failing_init(how), 1)));
+        outcome_raise(outcome_exit(value_item(server_failing_init(how), 1)));
     }
     trace_log("init");
     set_state(self, returned(eval(value_get_or(self->as->opts, "init", tr_int(0)), &nothing)));

@@ -21,6 +21,8 @@ tr_err server_agent_call(tr_dest dest, const char *what, tr_term function, int64
                          tr_term *reason);
 /** An update that nobody waits for. */
 void server_agent_cast(tr_dest dest, tr_term function);
+/** For state machines: what init of a start that was told to fail returns. */
+tr_term server_failing_init(tr_term how);
 /** For sys replace_state: the state of a puppet server becomes the value of an expression of the old one.
  *  Context: inside the server, with its memory. */
 outcome server_replace_state(void *self, tr_term expression);

@@ -52,10 +52,9 @@ static const step_verb *find_verb(const char *verb)
 static bool is_beyond_library(const char *verb)
 {
     static const char *const verbs[] = {
-        "smcall",          "smcast",     "dstart",        "dterminate",     "dcount",
-        "dwhich",          "dstop",      "async",         "await",          "await_many",
-        "yield",           "yield_many", "task_shutdown", "task_ignore",    "task_start",
-        "task_start_link", "task_child", "task_children", "task_terminate", "stream",
+        "dstart",     "dterminate",      "dcount",     "dwhich",        "dstop",          "async",
+        "await",      "await_many",      "yield",      "yield_many",    "task_shutdown",  "task_ignore",
+        "task_start", "task_start_link", "task_child", "task_children", "task_terminate", "stream",
     };
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
         if (strcmp(verbs[i], verb) == 0) {

@@ -42,6 +42,7 @@ const char *outcome_class(outcome failed);
 /** What the variables of expressions mean; none where they mean nothing. */
 typedef struct env {
     tr_term state, message, from, value;
+    tr_term machine_state, type; /* of state machines */
 } env;
 
 outcome eval(tr_term expression, const env *in);

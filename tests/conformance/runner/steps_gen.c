@@ -52,6 +52,15 @@ static outcome do_ex_call(const step_args *args)
     return call_step(args, "GenServer");
 }
 
+static outcome do_smcall(const step_args *args)
+{
+    tr_dest dest;
+    tr_term request;
+    TRY(step_dest(args->item[0], &dest));
+    TRY(step_eval(args, 1, &request));
+    return call(dest, request, value_ms(step_arg(args, 2)), "gen_statem");
+}
+
 static outcome do_cast(const step_args *args)
 {
     tr_dest dest;
@@ -197,6 +206,8 @@ const step_verb steps_gen[] = {
     {"call", 2, 3, do_call},
     {"ex_call", 3, 3, do_ex_call},
     {"cast", 2, 2, do_cast},
+    {"smcall", 2, 3, do_smcall},
+    {"smcast", 2, 2, do_cast},
     {"save_from", 1, 1, do_save_from},
     {"reply", 2, 2, do_reply},
     {"send_request", 3, 3, do_send_request},

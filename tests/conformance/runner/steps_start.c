@@ -1,6 +1,7 @@
 /* steps_start.c: start, start_link, start_monitor of every kind. */
 #include <string.h>
 
+#include "tests/conformance/runner/machine.h"
 #include "tests/conformance/runner/plain.h"
 #include "tests/conformance/runner/server.h"
 #include "tests/conformance/runner/step.h"
@@ -39,6 +40,23 @@ static outcome start_server(const actor *as, how way)
         err = tr_gen_server_start_monitor(server_module(as), &as->self, sizeof as->self, &opts, &started);
     } else {
         err = tr_gen_server_start(server_module(as), &as->self, sizeof as->self, &opts, &started);
+    }
+    return outcome_value(started_term(err, &started, way, TR_TERM_NONE_VALUE));
+}
+
+static outcome start_machine(const actor *as, how way)
+{
+    tr_start_opts opts;
+    tr_started started = {.pid = TR_NO_PID};
+    TRY(sup_start_opts(as->opts, &opts));
+    tr_err err;
+    machine_prepare(as->self);
+    if (way == LINKED) {
+        err = tr_gen_statem_start_link(&as->machine, &as->self, sizeof as->self, &opts, &started);
+    } else if (way == MONITORED) {
+        err = tr_gen_statem_start_monitor(&as->machine, &as->self, sizeof as->self, &opts, &started);
+    } else {
+        err = tr_gen_statem_start(&as->machine, &as->self, sizeof as->self, &opts, &started);
     }
     return outcome_value(started_term(err, &started, way, TR_TERM_NONE_VALUE));
 }
@@ -142,6 +160,9 @@ static outcome start(tr_term kind, tr_term name, tr_term opts, how way)
 {
     static const env nothing;
     const actor *as = sup_actor(kind, name, opts, sup_lane(opts, NULL));
+    if (value_is(kind, "sm")) {
+        return start_machine(as, way);
+    }
     if (server_is_kind(kind)) {
         return start_server(as, way);
     }

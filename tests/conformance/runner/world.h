@@ -18,6 +18,7 @@ typedef struct actor {
     tr_term extra;    /* none, or an extra argument of the start */
     const char *lane; /* NULL: its own */
     tr_gen_server server;
+    tr_gen_statem machine;
     tr_supervisor supervisor;
 } actor;
 
