@@ -5,6 +5,9 @@
  *  2. Events come in this order: next_event, postponed ones after a change, time-outs of 0, the mailbox.
  *  3. An event time-out ends with any event; a generic one, known by its name, only when set anew or cancelled.
  *  4. TR_STEP_STOP: its replies go out before terminate runs.
+ * Limits, of a first version that agrees with the BEAM's traces and lacks comfort: one callback for all states; no
+ * child spec for supervisors; adding to many postponed or inserted events walks them; messages made for actions and not
+ * handed over, because the callback crashed in between, are not given back; a crash is reported as a gen_server's.
  */
 #ifndef TROUPE_GEN_STATEM_H
 #define TROUPE_GEN_STATEM_H
