@@ -26,13 +26,18 @@ static void port_answer(void *ctx, uint64_t number, const tr_msg *answer, tr_ter
 
 /* ---- the daemon ---- */
 
+static void read_clocks(struct http_core *core)
+{
+    core->now_ns = (int64_t)tr_now_ns();
+    core->now_ms = core->now_ns / 1000000;
+    http_date_update(&core->date, time(NULL));
+}
+
 void http_core_run(struct http_core *core)
 {
     tr_scratch_mark mark = tr_scratch(); /* handlers may make terms */
     core->ready = false;
-    core->now_ns = (int64_t)tr_now_ns();
-    core->now_ms = core->now_ns / 1000000;
-    http_date_update(&core->date, time(NULL));
+    read_clocks(core);
     MHD_run(core->daemon);
     tr_scratch_release(mark);
 }
@@ -231,6 +236,7 @@ static void answer_all(struct http_core *core)
     core->stopping = true;
     int64_t give_up_ms = tr_now_ms() + LAST_ANSWERS_MS;
     do {
+        read_clocks(core); /* a request may come in that is this daemon's first */
         pending_stop(core);
         resume_answered(core);
         MHD_run_wait(core->daemon, 1);
