@@ -108,7 +108,8 @@ typedef struct tr__node {
     pthread_mutex_t global_lock;
     tr__proc *global_head, **global_tail;
     uint32_t global_count; /* atomic */
-    tr__stats foreign;     /* atomic adds: threads outside   */
+    tr__stats
+        foreign; /* atomic: threads outside, which count also while no node runs; last, see tr_node_start */
 } tr__node;
 
 extern tr__node tr__the_node;

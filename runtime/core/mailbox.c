@@ -2,6 +2,7 @@
  * queue, oldest first. Push-only compare-and-swap with detach-all has no ABA and no window in which a stopped
  * producer hides others' messages. */
 #include "runtime/core/core.h"
+#include "runtime/core/foreign.h"
 
 tr_err tr__inbox_push(tr__proc *proc, tr_pid pid, tr_msg *msg)
 {
@@ -37,10 +38,23 @@ tr_err tr__inbox_push(tr__proc *proc, tr_pid pid, tr_msg *msg)
     }
 }
 
-tr_err tr__push(tr_pid pid, tr_msg *msg)
+static tr_err push(tr_pid pid, tr_msg *msg)
 {
     tr__proc *proc = tr__table_at(pid);
     return proc == NULL || pid == TR_NO_PID ? TR_E_NOPROC : tr__inbox_push(proc, pid, msg);
+}
+
+tr_err tr__push(tr_pid pid, tr_msg *msg)
+{
+    if (tr__core_self() != NULL) {
+        return push(pid, msg);
+    }
+    if (!tr__foreign_enter()) {
+        return TR_E_NOPROC;
+    }
+    tr_err err = push(pid, msg);
+    tr__foreign_leave();
+    return err;
 }
 
 static tr_msg *reverse(tr_msg *newest)

@@ -10,6 +10,7 @@
 
 #include "runtime/core/core.h"
 #include "runtime/core/fatal.h"
+#include "runtime/core/foreign.h"
 #include "runtime/core/report.h"
 #include "runtime/sys/clock.h"
 
@@ -150,13 +151,30 @@ static void threads_start(tr__node *node)
     pthread_mutex_unlock(&starting.lock);
 }
 
+static void stats_reset(tr__stats *stats)
+{
+    tr__store_relaxed(&stats->spawned, (uint64_t)0);
+    tr__store_relaxed(&stats->buried, (uint64_t)0);
+    tr__store_relaxed(&stats->sent, (uint64_t)0);
+    tr__store_relaxed(&stats->dead_letter, (uint64_t)0);
+    tr__store_relaxed(&stats->refused, (uint64_t)0);
+    tr__store_relaxed(&stats->slices, (uint64_t)0);
+    tr__store_relaxed(&stats->steals, (uint64_t)0);
+    tr__store_relaxed(&stats->wakeups, (uint64_t)0);
+    tr__store_relaxed(&stats->parked, (uint64_t)0);
+    tr__store_relaxed(&stats->bytes_allocated, (uint64_t)0);
+    tr__store_relaxed(&stats->bytes_freed, (uint64_t)0);
+}
+
 tr_err tr_node_start(const tr_node_opts *opts)
 {
     tr__node *node = &tr__the_node;
     if (node->running) {
         return TR_E_STATE;
     }
-    memset(node, 0, sizeof(*node));
+    tr__foreign_shut();
+    memset(node, 0, offsetof(tr__node, foreign));
+    stats_reset(&node->foreign);
     if (opts != NULL) {
         node->opts = *opts;
     }
@@ -165,6 +183,7 @@ tr_err tr_node_start(const tr_node_opts *opts)
     node->core_count = node->opts.workers;
     node->cores = aligned_alloc(128, (size_t)node->core_count * sizeof(tr__core));
     if (node->cores == NULL) {
+        tr__foreign_open(false);
         return TR_E_NOMEM;
     }
     memset(node->cores, 0, (size_t)node->core_count * sizeof(tr__core));
@@ -178,6 +197,7 @@ tr_err tr_node_start(const tr_node_opts *opts)
         tr__core_init(&node->cores[i], i);
     }
     node->running = true;
+    tr__foreign_open(true);
     if (node->opts.virtual_time) {
         return TR_OK;
     }
@@ -223,17 +243,17 @@ static void posts_free(tr__core *core)
 /* What the cores counted outlives them: sums can still be compared when all is over. */
 static void stats_fold(tr__stats *total, const tr__stats *part)
 {
-    total->spawned += part->spawned;
-    total->buried += part->buried;
-    total->sent += part->sent;
-    total->dead_letter += part->dead_letter;
-    total->refused += part->refused;
-    total->slices += part->slices;
-    total->steals += part->steals;
-    total->wakeups += part->wakeups;
-    total->parked += part->parked;
-    total->bytes_allocated += part->bytes_allocated;
-    total->bytes_freed += part->bytes_freed;
+    tr__add_relaxed(&total->spawned, part->spawned);
+    tr__add_relaxed(&total->buried, part->buried);
+    tr__add_relaxed(&total->sent, part->sent);
+    tr__add_relaxed(&total->dead_letter, part->dead_letter);
+    tr__add_relaxed(&total->refused, part->refused);
+    tr__add_relaxed(&total->slices, part->slices);
+    tr__add_relaxed(&total->steals, part->steals);
+    tr__add_relaxed(&total->wakeups, part->wakeups);
+    tr__add_relaxed(&total->parked, part->parked);
+    tr__add_relaxed(&total->bytes_allocated, part->bytes_allocated);
+    tr__add_relaxed(&total->bytes_freed, part->bytes_freed);
 }
 
 void tr_node_stop(void)
@@ -261,6 +281,7 @@ void tr_node_stop(void)
     if (node->opts.virtual_time) {
         core_last_words(&node->cores[0]);
     }
+    tr__foreign_shut();
     tr__names_fini();
     for (int i = 0; i < node->core_count; i++) {
         posts_free(&node->cores[i]);
@@ -277,6 +298,7 @@ void tr_node_stop(void)
     node->core_count = 0;
     node->stacks = 0;
     node->running = false;
+    tr__foreign_open(false);
 }
 
 /* ---- joining

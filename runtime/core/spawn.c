@@ -5,6 +5,7 @@
 #include <troupe/supervisor.h>
 
 #include "runtime/core/core.h"
+#include "runtime/core/foreign.h"
 #include "runtime/core/mem.h"
 #include "runtime/sys/clock.h"
 
@@ -124,7 +125,7 @@ static void relate(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
     }
 }
 
-tr_err tr__spawn_process(const tr__spawn *spawn, tr_pid *pid)
+static tr_err spawn_process(const tr__spawn *spawn, tr_pid *pid)
 {
     tr__proc *self = tr__proc_self();
     if (self == NULL && (spawn->opts.link || spawn->opts.monitor != NULL || spawn->await_ack != NULL)) {
@@ -149,6 +150,19 @@ tr_err tr__spawn_process(const tr__spawn *spawn, tr_pid *pid)
     tr__table_open(proc);
     tr__schedule(proc);
     return TR_OK;
+}
+
+tr_err tr__spawn_process(const tr__spawn *spawn, tr_pid *pid)
+{
+    if (tr__core_self() != NULL) {
+        return spawn_process(spawn, pid);
+    }
+    if (!tr__foreign_enter()) {
+        return TR_E_STATE;
+    }
+    tr_err err = spawn_process(spawn, pid);
+    tr__foreign_leave();
+    return err;
 }
 
 tr_err tr_spawn(const tr_spawn_opts *opts, tr_main_fn fn, const void *arg, size_t arg_bytes, tr_pid *pid)

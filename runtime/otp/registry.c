@@ -2,7 +2,8 @@
 
 #include <string.h>
 
-#include "runtime/core/process.h"
+#include "runtime/core/core.h"
+#include "runtime/core/foreign.h"
 #include "runtime/otp/entries.h"
 
 static struct {
@@ -129,13 +130,27 @@ tr_err tr_unregister(tr_term name)
     return owner != TR_NO_PID && tr__entry_remove(names_registry(), name, owner) ? TR_OK : TR_E_NOT_FOUND;
 }
 
+/* The node frees the names when it stops; other registries are their owners' to keep. */
+static tr_pid name_owner(tr_term name)
+{
+    if (tr__core_self() != NULL) {
+        return tr__entry_lookup(names_registry(), name, NULL);
+    }
+    if (!tr__foreign_enter()) {
+        return TR_NO_PID;
+    }
+    tr_pid owner = tr__entry_lookup(names_registry(), name, NULL);
+    tr__foreign_leave();
+    return owner;
+}
+
 tr_pid tr_whereis(tr_dest dest)
 {
     switch (dest.kind) {
     case TR_TO_PID:
         return dest.pid;
     case TR_TO_NAME:
-        return tr__entry_lookup(names_registry(), dest.name, NULL);
+        return name_owner(dest.name);
     case TR_TO_VIA:
         return tr__entry_lookup(dest.registry, dest.name, NULL);
     case TR_TO_ALIAS:
