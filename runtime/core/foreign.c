@@ -2,15 +2,26 @@
 
 #include <pthread.h>
 
+#include "runtime/sys/atomic.h"
+
 static struct {
     pthread_rwlock_t lock; /* readers come before writers (the default): one may enter twice */
-    bool running;          /* under the lock */
+    bool running;          /* atomic; changed only by the thread that starts and stops nodes */
 } gate = {.lock = PTHREAD_RWLOCK_INITIALIZER};
+
+static __thread bool keeper; /* this thread stops the node */
 
 bool tr__foreign_enter(void)
 {
+    if (keeper) {
+        return true;
+    }
+    if (!tr__load_acquire(
+            &gate.running)) { /* not even for the lock: a stopper that waits for it must get it */
+        return false;
+    }
     pthread_rwlock_rdlock(&gate.lock);
-    if (!gate.running) {
+    if (!tr__load_acquire(&gate.running)) {
         pthread_rwlock_unlock(&gate.lock);
         return false;
     }
@@ -19,16 +30,26 @@ bool tr__foreign_enter(void)
 
 void tr__foreign_leave(void)
 {
-    pthread_rwlock_unlock(&gate.lock);
+    if (!keeper) {
+        pthread_rwlock_unlock(&gate.lock);
+    }
+}
+
+void tr__foreign_open(void)
+{
+    tr__store_release(&gate.running, true);
 }
 
 void tr__foreign_shut(void)
 {
-    pthread_rwlock_wrlock(&gate.lock);
+    tr__store_release(&gate.running, false);
+    pthread_rwlock_wrlock(
+        &gate.lock); /* who got it before has left when this returns; who gets it later sees */
+    pthread_rwlock_unlock(&gate.lock);
+    keeper = true;
 }
 
-void tr__foreign_open(bool running)
+void tr__foreign_done(void)
 {
-    gate.running = running;
-    pthread_rwlock_unlock(&gate.lock);
+    keeper = false;
 }
