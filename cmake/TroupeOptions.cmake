@@ -36,6 +36,10 @@ target_compile_options(troupe_options INTERFACE
   -fPIE)
 target_link_options(troupe_options INTERFACE -pie)
 
+if(TROUPE_SIMULATION)
+  target_compile_definitions(troupe_options INTERFACE TROUPE_SIMULATION)
+endif()
+
 if(TROUPE_WERROR)
   target_compile_options(troupe_options INTERFACE -Werror)
 endif()

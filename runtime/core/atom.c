@@ -2,6 +2,7 @@
 #include "runtime/core/atom.h"
 
 #include "runtime/sys/atomic.h"
+#include "runtime/sys/lock.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -150,7 +151,7 @@ static void insert_known(void)
 
 static uint32_t find_or_insert(uint32_t hash, const char *text, size_t length)
 {
-    pthread_mutex_lock(&atoms.lock);
+    tr__lock(&atoms.lock);
     if (atoms.table == NULL) {
         insert_known();
     }
@@ -158,7 +159,7 @@ static uint32_t find_or_insert(uint32_t hash, const char *text, size_t length)
     if (found == 0) {
         found = insert(hash, text, length);
     }
-    pthread_mutex_unlock(&atoms.lock);
+    tr__unlock(&atoms.lock);
     return found;
 }
 

@@ -2,6 +2,7 @@
  * (process.h, invariant 3). */
 #include "runtime/core/core.h"
 #include "runtime/core/mem.h"
+#include "runtime/sim/sim.h"
 
 static void resources_destroy(tr__proc *proc)
 {
@@ -33,9 +34,19 @@ static void queue_drop(tr__proc *proc)
     }
 }
 
+static uint64_t inbox_swap(tr__proc *proc, uint64_t closed)
+{
+    if (tr__planted(TR__PLANT_PUSH_AFTER_CLOSE)) {
+        uint64_t word = tr__load_seq(&proc->inbox);
+        tr__store_seq(&proc->inbox, closed);
+        return word;
+    }
+    return tr__xchg_seq(&proc->inbox, closed);
+}
+
 static void inbox_close(tr__proc *proc)
 {
-    uint64_t word = tr__xchg_seq(&proc->inbox, TR__INBOX_TAG(proc->pid) | TR__INBOX_CLOSED);
+    uint64_t word = inbox_swap(proc, TR__INBOX_TAG(proc->pid) | TR__INBOX_CLOSED);
     tr_msg *newest = (tr_msg *)(uintptr_t)TR__INBOX_PTR(word);
     tr_msg *oldest = NULL;
     while (newest != NULL && (uintptr_t)newest > TR__INBOX_CLOSED) {
@@ -99,19 +110,35 @@ static void memory_free(tr__proc *proc)
     tr__summary_forget(proc);
 }
 
+void tr__proc_discard(tr__proc *proc)
+{
+    proc->resources = NULL; /* still the spawner's */
+    memory_free(proc);
+    tr__table_give(proc);
+}
+
 void tr__proc_bury(tr__proc *proc)
 {
     tr_term reason = proc->exit_reason;
     tr__store_relaxed(&proc->status, (uint8_t)TR_STATUS_EXITING);
-    tr__store_seq(&proc->dying, (uint8_t)1);
+    bool names_last = tr__planted(TR__PLANT_NAME_AFTER_DOWN);
+    if (!names_last) {
+        tr__store_seq(&proc->dying, (uint8_t)1);
+    }
     if (proc->report_crash && !proc->silent && !tr_reason_is_clean(reason)) {
         tr__report_about(proc, TR_REPORT_PROCESS_CRASHED, reason);
     }
-    tr__names_release(proc->pid, &proc->names);
+    if (!names_last) {
+        tr__names_release(proc->pid, &proc->names);
+    }
     resources_destroy(proc);
     inbox_close(proc);
     queue_drop(proc);
     tell_all(proc, reason);
+    if (names_last) {
+        tr__store_seq(&proc->dying, (uint8_t)1);
+        tr__names_release(proc->pid, &proc->names);
+    }
     memory_free(proc);
     TR__COUNT(buried, 1);
     tr_pid pid = proc->pid;

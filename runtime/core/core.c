@@ -4,7 +4,9 @@
 #include <stdlib.h>
 
 #include "runtime/core/mem.h"
+#include "runtime/sim/sim.h"
 #include "runtime/sys/clock.h"
+#include "runtime/sys/lock.h"
 
 #define TURN_SLICES     256 /* processes run between two looks at the loop */
 #define LIFO_MAX        3   /* slices in a row from the LIFO slot */
@@ -29,11 +31,20 @@ void tr__core_enter(tr__core *core)
 /* ---- waking
  * ----------------------------------------------------------------------------------------------------- */
 
+void tr__core_ring(tr__core *core)
+{
+    if (tr__sim_is_on()) {
+        tr__sim_wake(core->index);
+    } else {
+        uv_async_send(&core->async);
+    }
+}
+
 void tr__core_wake(tr__core *core)
 {
     if (tr__load_seq(&core->sleeping) != 0 && tr__xchg_seq(&core->sleeping, 0u) != 0) {
         TR__COUNT(wakeups, 1);
-        uv_async_send(&core->async);
+        tr__core_ring(core);
     }
 }
 
@@ -89,12 +100,12 @@ static tr__proc *pinned_pop(tr__core *core)
 static void global_push(tr__proc *proc)
 {
     tr__node *node = &tr__the_node;
-    pthread_mutex_lock(&node->global_lock);
+    tr__lock(&node->global_lock);
     proc->run_next = NULL;
     *node->global_tail = proc;
     node->global_tail = &proc->run_next;
     tr__add_seq(&node->global_count, 1u);
-    pthread_mutex_unlock(&node->global_lock);
+    tr__unlock(&node->global_lock);
 }
 
 static tr__proc *global_pop(void)
@@ -103,7 +114,7 @@ static tr__proc *global_pop(void)
     if (tr__load_seq(&node->global_count) == 0) {
         return NULL;
     }
-    pthread_mutex_lock(&node->global_lock);
+    tr__lock(&node->global_lock);
     tr__proc *proc = node->global_head;
     if (proc != NULL) {
         node->global_head = proc->run_next;
@@ -112,7 +123,7 @@ static tr__proc *global_pop(void)
         }
         tr__sub_seq(&node->global_count, 1u);
     }
-    pthread_mutex_unlock(&node->global_lock);
+    tr__unlock(&node->global_lock);
     return proc;
 }
 
@@ -143,6 +154,12 @@ static void ring_push(tr__core *core, tr__proc *proc)
     offer(core);
 }
 
+/* In virtual time everything goes first in, first out; a simulation schedules as real cores do. */
+static bool in_order(void)
+{
+    return tr__the_node.opts.virtual_time && !tr__sim_is_on();
+}
+
 void tr__schedule(tr__proc *proc)
 {
     tr__core *core = tr__core_self();
@@ -155,8 +172,8 @@ void tr__schedule(tr__proc *proc)
             global_push(proc);
             wake_a_thief((int)(tr__add_relaxed(&node->next_core, 1u) % (uint32_t)node->core_count));
         }
-    } else if (home >= 0 || tr__the_node.opts.virtual_time) {
-        if (home < 0 || home == core->index) { /* in virtual time everything goes first in, first out */
+    } else if (home >= 0 || in_order()) {
+        if (home < 0 || home == core->index) {
             pinned_push(core, proc);
             offer(core);
         } else {
@@ -173,7 +190,7 @@ void tr__schedule(tr__proc *proc)
 
 void tr__schedule_last(tr__core *core, tr__proc *proc)
 {
-    if (tr__load_relaxed(&proc->home) >= 0 || tr__the_node.opts.virtual_time) {
+    if (tr__load_relaxed(&proc->home) >= 0 || in_order()) {
         tr__schedule(proc);
     } else {
         ring_push(core, proc);
@@ -257,7 +274,7 @@ tr__proc *tr__core_next(tr__core *core)
     return global_pop();
 }
 
-static bool work_is_queued(void)
+bool tr__work_is_queued(void)
 {
     const tr__node *node = &tr__the_node;
     bool any = tr__load_seq(&node->global_count) != 0;
@@ -286,7 +303,7 @@ static tr__proc *steal(tr__core *core)
     bool last = tr__sub_seq(&node->searching, 1u) == 1;
     if (proc != NULL) {
         tr__bump(&core->stats.steals, 1u);
-        if (last && work_is_queued()) {
+        if (last && tr__work_is_queued()) {
             wake_a_thief(core->index + 1); /* whoever pushed while we looked woke nobody */
         }
     }
@@ -362,7 +379,7 @@ static bool nothing_to_do(const tr__core *core)
 {
     const tr__node *node = &tr__the_node;
     return tr__load_seq(&core->inbox) == NULL && tr__load_seq(&core->posts) == NULL &&
-           tr__load_seq(&node->stopping) == 0 && !work_is_queued();
+           tr__load_seq(&node->stopping) == 0 && !tr__work_is_queued();
 }
 
 static int64_t sleep_ms(const tr__core *core)
@@ -378,23 +395,39 @@ static int64_t sleep_ms(const tr__core *core)
     return wait < 0 ? 0 : wait > BACKSTOP_MS ? BACKSTOP_MS : wait;
 }
 
+static void loop_poll(tr__core *core)
+{
+    if (core->loop_open) {
+        uv_run(&core->loop, UV_RUN_NOWAIT);
+    }
+}
+
+static void loop_wait(tr__core *core, int64_t ms)
+{
+    if (tr__sim_is_on()) {
+        tr__sim_sleep();
+        return;
+    }
+    uv_update_time(&core->loop);
+    uv_timer_start(&core->alarm, alarm_rang, (uint64_t)ms, 0);
+    uv_run(&core->loop, UV_RUN_ONCE);
+    uv_timer_stop(&core->alarm);
+}
+
 /* Publishes the sleep, looks once more, then waits for I/O, a wake-up, the next timer, or the backstop. */
 static void core_sleep(tr__core *core)
 {
     tr__node *node = &tr__the_node;
     tr__xchg_seq(&core->sleeping, 1u);
     tr__add_seq(&node->asleep, 1u);
-    int64_t wait = nothing_to_do(core) ? sleep_ms(core) : 0;
+    int64_t wait = tr__planted(TR__PLANT_LOST_WAKE) || nothing_to_do(core) ? sleep_ms(core) : 0;
     if (wait > 0) {
-        uv_update_time(&core->loop);
-        uv_timer_start(&core->alarm, alarm_rang, (uint64_t)wait, 0);
-        uv_run(&core->loop, UV_RUN_ONCE);
-        uv_timer_stop(&core->alarm);
+        loop_wait(core, wait);
     }
     tr__sub_seq(&node->asleep, 1u);
     tr__xchg_seq(&core->sleeping, 0u);
     if (wait <= 0) {
-        uv_run(&core->loop, UV_RUN_NOWAIT);
+        loop_poll(core);
     }
 }
 
@@ -408,6 +441,9 @@ tr__stack *tr__core_take_stack(tr__core *core)
         core->stacks = stack->next;
         tr__store_relaxed(&core->stacks_free, core->stacks_free - 1);
         return stack;
+    }
+    if (tr__sim_fails(TR__SIM_STACK)) {
+        return NULL;
     }
     stack = tr__stack_create(tr__the_node.opts.stack_bytes, tr__slice_entry);
     if (stack != NULL) {
@@ -494,7 +530,7 @@ void *tr__core_main(void *arg)
     tr__home_init(&core->home);
     while (tr__load_acquire(&node->stopping) == 0) {
         if (tr__core_turn(core)) {
-            uv_run(&core->loop, UV_RUN_NOWAIT);
+            loop_poll(core);
         } else {
             core_sleep(core);
         }

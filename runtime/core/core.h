@@ -129,6 +129,10 @@ void tr__core_enter(tr__core *core); /* this thread now runs core (NULL: none) *
         }                                                                \
     } while (0)
 
+/** Ends core's wait, or its next one. Any thread. */
+void tr__core_ring(tr__core *core);
+/** Is a queue of any core not empty? */
+bool tr__work_is_queued(void);
 /** proc is runnable (its inbox left IDLE): queues it where it may run and wakes a thread if need be. */
 void tr__schedule(tr__proc *proc);
 /** The same behind everything that waits on this core. */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "runtime/core/core.h"
+#include "runtime/sim/sim.h"
 
 static tr__proc *self_checked(void)
 {
@@ -87,6 +88,8 @@ void tr_unlink(tr_dest dest)
     tr_msg *msg = tr__msg_make(NULL, NULL, TR__SIG_UNLINK, id);
     if (tr__push(pid, msg) == TR_OK) {
         edge->other = id.id;
+    } else if (tr__planted(TR__PLANT_UNLINK_RACE)) {
+        tr__msg_free(msg);
     } else {
         tr__msg_free(msg);
         tr__edges_remove(&self->edges, edge); /* dead: its exit signal, if under way, finds no link */
@@ -175,7 +178,7 @@ bool tr_demonitor(tr_ref ref, bool flush)
             tr__demonitor_signal(target, ref);
         }
     }
-    if (flush) {
+    if (flush && !tr__planted(TR__PLANT_MISSED_FLUSH)) {
         flush_down(self, ref);
     }
     return active;

@@ -1,8 +1,10 @@
 #include "runtime/core/mem.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/core/core.h"
+#include "runtime/sim/sim.h"
 
 /* 64, 128, ... 4096 with finer steps where most messages are. */
 static const uint16_t class_bytes[TR__MEM_CLASSES] = {64, 96, 128, 192, 256, 512, 1024, 4096};
@@ -29,9 +31,19 @@ uint8_t tr__mem_class(size_t bytes)
     return TR__MEM_LARGE;
 }
 
+/* Where a process can end for want of memory. */
+static bool may_fail(const tr__core *core)
+{
+    return tr__sim_is_on() && core != NULL && core->current != NULL &&
+           tr__load_relaxed(&core->current->status) != TR_STATUS_EXITING;
+}
+
 void *tr__mem_alloc(size_t bytes, uint8_t *mem_class)
 {
     tr__core *core = tr__core_self();
+    if (may_fail(core) && tr__sim_fails(TR__SIM_MEMORY)) {
+        return NULL;
+    }
     uint8_t wanted = tr__mem_class(bytes);
     *mem_class = wanted;
     if (core == NULL) {
@@ -51,6 +63,9 @@ void *tr__mem_alloc(size_t bytes, uint8_t *mem_class)
 void tr__mem_free(void *block, size_t bytes, uint8_t mem_class)
 {
     tr__core *core = tr__core_self();
+#if defined(TROUPE_SIMULATION)
+    memset(block, 0xdd, bytes); /* who still reads it shall notice */
+#endif
     if (core == NULL) {
         tr__add_relaxed(&tr__the_node.foreign.bytes_freed, bytes);
     } else {

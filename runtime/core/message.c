@@ -19,7 +19,7 @@ static tr_msg *msg_block(size_t payload_bytes)
     uint8_t mem_class;
     tr_msg *msg = tr__mem_alloc(bytes, &mem_class);
     if (msg == NULL) {
-        tr_exit(TR_ATOM(NOMEM));
+        tr__out_of_memory();
     }
     msg->tr__next = NULL;
     msg->tr__bytes = (uint32_t)bytes;
@@ -160,7 +160,7 @@ tr_blob *tr_blob_new(const void *bytes, size_t size)
     size_t total = sizeof(tr_blob) + size;
     tr_blob *blob = tr__mem_alloc(total, &mem_class);
     if (blob == NULL) {
-        tr_exit(TR_ATOM(NOMEM));
+        tr__out_of_memory();
     }
     blob->tr__count = 1;
     blob->tr__spare = mem_class;

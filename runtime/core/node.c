@@ -12,7 +12,9 @@
 #include "runtime/core/fatal.h"
 #include "runtime/core/foreign.h"
 #include "runtime/core/report.h"
+#include "runtime/sim/sim.h"
 #include "runtime/sys/clock.h"
+#include "runtime/sys/lock.h"
 
 #define STACK_BYTES           ((size_t)64 * 1024)
 #define STACK_BYTES_SANITIZED ((size_t)256 * 1024)
@@ -172,18 +174,18 @@ tr_err tr_node_start(const tr_node_opts *opts)
     if (node->running) {
         return TR_E_STATE;
     }
-    tr__foreign_shut();
     memset(node, 0, offsetof(tr__node, foreign));
     stats_reset(&node->foreign);
     if (opts != NULL) {
         node->opts = *opts;
     }
     opts_complete(&node->opts);
+    int simulated = node->opts.virtual_time ? tr__sim_begin() : 0;
+    node->opts.workers = simulated != 0 ? simulated : node->opts.workers;
     tr__fatal_hook = node->opts.fatal;
     node->core_count = node->opts.workers;
     node->cores = aligned_alloc(128, (size_t)node->core_count * sizeof(tr__core));
     if (node->cores == NULL) {
-        tr__foreign_open(false);
         return TR_E_NOMEM;
     }
     memset(node->cores, 0, (size_t)node->core_count * sizeof(tr__core));
@@ -196,8 +198,11 @@ tr_err tr_node_start(const tr_node_opts *opts)
     for (int i = 0; i < node->core_count; i++) {
         tr__core_init(&node->cores[i], i);
     }
+    if (simulated != 0) {
+        tr__sim_cores(tr__core_main, node->cores, sizeof(tr__core), node->core_count);
+    }
     node->running = true;
-    tr__foreign_open(true);
+    tr__foreign_open();
     if (node->opts.virtual_time) {
         return TR_OK;
     }
@@ -213,6 +218,28 @@ tr_err tr_node_start(const tr_node_opts *opts)
 
 /* ---- stopping
  * --------------------------------------------------------------------------------------------------- */
+
+static bool timer_is_due(int core)
+{
+    return tr__wheel_next(tr__the_node.cores[core].wheel) <= tr__clock_ms();
+}
+
+/* When all cores sleep: a queue that holds something lost its wake-up. */
+static const char *work_is_left(void)
+{
+    for (int i = 0; i < tr__the_node.core_count; i++) {
+        const tr__core *core = &tr__the_node.cores[i];
+        if (core->inbox != NULL || core->posts != NULL || core->lifo != NULL || core->pinned_head != NULL) {
+            return "every core sleeps and a core's inbox holds work";
+        }
+    }
+    return tr__work_is_queued() ? "every core sleeps and work is queued" : NULL;
+}
+
+static const char *nothing_is_stuck(void)
+{
+    return NULL;
+}
 
 static void bury_all(void)
 {
@@ -263,25 +290,28 @@ void tr_node_stop(void)
         return;
     }
     tr__store_seq(&node->stopping, 1u);
-    if (!node->opts.virtual_time) {
-        for (int i = 0; i < node->core_count; i++) {
-            tr__store_seq(&node->cores[i].sleeping, 0u);
-            uv_async_send(&node->cores[i].async);
-        }
-        pthread_barrier_wait(&barrier);
+    bool threads = !node->opts.virtual_time;
+    for (int i = 0; i < node->core_count && (threads || tr__sim_is_on()); i++) {
+        tr__store_seq(&node->cores[i].sleeping, 0u);
+        tr__core_ring(&node->cores[i]);
     }
+    if (threads) {
+        pthread_barrier_wait(&barrier);
+    } else if (tr__sim_is_on()) {
+        tr__sim_run(timer_is_due, nothing_is_stuck);
+    }
+    tr__foreign_shut();
     bury_all();
-    if (!node->opts.virtual_time) {
+    if (threads) {
         pthread_barrier_wait(&barrier);
         for (int i = 0; i < node->core_count; i++) {
             pthread_join(node->cores[i].thread, NULL);
         }
         pthread_barrier_destroy(&barrier);
     }
-    if (node->opts.virtual_time) {
-        core_last_words(&node->cores[0]);
+    for (int i = 0; i < node->core_count && !threads; i++) {
+        core_last_words(&node->cores[i]);
     }
-    tr__foreign_shut();
     tr__names_fini();
     for (int i = 0; i < node->core_count; i++) {
         posts_free(&node->cores[i]);
@@ -293,12 +323,13 @@ void tr_node_stop(void)
     free(node->cores);
     if (node->opts.virtual_time) {
         tr__clock_virtual(false, 0);
+        tr__sim_end();
     }
     node->cores = NULL;
     node->core_count = 0;
     node->stacks = 0;
     node->running = false;
-    tr__foreign_open(false);
+    tr__foreign_done();
 }
 
 /* ---- joining
@@ -331,7 +362,7 @@ void tr__join_notify(tr_pid pid, tr_term reason)
     if (tr__load_seq(&joining.counts[join_class(pid)]) == 0) {
         return;
     }
-    pthread_mutex_lock(&joining.lock);
+    tr__lock(&joining.lock);
     for (struct joiner *joiner = joining.list; joiner != NULL; joiner = joiner->next) {
         if (joiner->pid == pid) {
             joiner->reason = tr_term_keep(reason);
@@ -339,7 +370,7 @@ void tr__join_notify(tr_pid pid, tr_term reason)
             pthread_cond_broadcast(&joining.done);
         }
     }
-    pthread_mutex_unlock(&joining.lock);
+    tr__unlock(&joining.lock);
 }
 
 /* Lock held. */
@@ -362,7 +393,7 @@ static bool slot_is_held(tr_pid pid)
 void tr_node_join(tr_pid pid, tr_term *reason)
 {
     struct joiner joiner = {.pid = pid};
-    pthread_mutex_lock(&joining.lock);
+    tr__lock(&joining.lock);
     joiner.next = joining.list;
     joining.list = &joiner;
     tr__add_seq(&joining.counts[join_class(pid)], 1u);
@@ -370,7 +401,7 @@ void tr_node_join(tr_pid pid, tr_term *reason)
         pthread_cond_wait(&joining.done, &joining.lock);
     }
     joiner_leave(&joiner);
-    pthread_mutex_unlock(&joining.lock);
+    tr__unlock(&joining.lock);
     if (reason != NULL) {
         size_t bytes = tr_term_flat_bytes(joiner.reason);
         *reason = !joiner.done ? TR_ATOM(NOPROC)
@@ -405,7 +436,7 @@ int tr_node_run(const tr_node_opts *opts, tr_main_fn fn, const void *arg)
                        .report_crash = true,
                        .opts = {.label = "main"}};
     struct joiner joiner = {.next = NULL};
-    pthread_mutex_lock(&joining.lock);
+    tr__lock(&joining.lock);
     /* Its pid is not known yet: until it is, every end looks into the list, and waits for the lock we hold.
      * */
     for (uint32_t i = 0; i < JOIN_CLASSES; i++) {
@@ -421,7 +452,7 @@ int tr_node_run(const tr_node_opts *opts, tr_main_fn fn, const void *arg)
         pthread_cond_wait(&joining.done, &joining.lock);
     }
     joiner_leave(&joiner);
-    pthread_mutex_unlock(&joining.lock);
+    tr__unlock(&joining.lock);
     bool clean = err == TR_OK && tr_reason_is_clean(joiner.reason);
     tr_term_free(joiner.reason);
     tr_node_stop();
@@ -511,18 +542,31 @@ void tr_virtual_run(void)
 {
     tr__core *core = &tr__the_node.cores[0];
     TR_ASSERT(tr__the_node.opts.virtual_time && tr__core_self() == NULL);
+    if (tr__sim_is_on()) {
+        tr__sim_run(timer_is_due, work_is_left);
+        return;
+    }
     tr__core_enter(core);
     tr__home_init(&core->home);
     run_until_quiet(core);
     tr__core_enter(NULL);
 }
 
+static int64_t next_deadline(void)
+{
+    int64_t next = INT64_MAX;
+    for (int i = 0; i < tr__the_node.core_count; i++) {
+        int64_t of_core = tr__wheel_next(tr__the_node.cores[i].wheel);
+        next = of_core < next ? of_core : next;
+    }
+    return next;
+}
+
 void tr_virtual_advance(int64_t ms)
 {
-    tr__core *core = &tr__the_node.cores[0];
     int64_t end = tr__clock_ms() + ms;
     tr_virtual_run();
-    for (int64_t next = tr__wheel_next(core->wheel); next <= end; next = tr__wheel_next(core->wheel)) {
+    for (int64_t next = next_deadline(); next <= end; next = next_deadline()) {
         if (next > tr__clock_ms()) {
             tr__clock_set((uint64_t)next * 1000000u);
         }

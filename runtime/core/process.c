@@ -8,6 +8,7 @@
 
 #include "runtime/core/core.h"
 #include "runtime/core/mem.h"
+#include "runtime/sim/sim.h"
 
 tr__proc *tr__proc_self(void)
 {
@@ -126,6 +127,15 @@ void tr_exit(tr_term reason)
     raise_reason(reason, false);
 }
 
+void tr__out_of_memory(void)
+{
+    const tr__proc *proc = tr__proc_self();
+    if (proc == NULL || tr__load_relaxed(&proc->status) == TR_STATUS_EXITING) {
+        tr__assert_failed("out of memory", "outside of a process", 0);
+    }
+    tr_exit(TR_ATOM(NOMEM));
+}
+
 void tr_error(tr_term reason)
 {
     raise_reason(reason, true);
@@ -172,7 +182,7 @@ void *tr__arena_alloc(tr__proc *proc, size_t bytes)
     uint8_t mem_class;
     struct tr__block *block = total > UINT32_MAX ? NULL : tr__mem_alloc(total, &mem_class);
     if (block == NULL) {
-        tr_exit(TR_ATOM(NOMEM));
+        tr__out_of_memory();
     }
     *block = (struct tr__block){.next = proc->blocks, .bytes = (uint32_t)total, .mem_class = mem_class};
     if (proc->blocks != NULL) {
@@ -252,7 +262,7 @@ struct thread_scratch {
     tr__scratch scratch;
     bool known; /* to the key that frees it at the thread's end */
 };
-static __thread struct thread_scratch outside;
+static __thread struct thread_scratch outsides[TR__SIM_THREADS];
 static pthread_key_t outside_key;
 static pthread_once_t outside_once = PTHREAD_ONCE_INIT;
 
@@ -268,11 +278,12 @@ static void outside_init(void)
 
 static tr__scratch *outside_scratch(void)
 {
-    if (!outside.known) {
-        outside.known = pthread_once(&outside_once, outside_init) == 0 &&
-                        pthread_setspecific(outside_key, &outside.scratch) == 0;
+    struct thread_scratch *outside = &outsides[tr__sim_self()];
+    if (!outside->known) {
+        outside->known = pthread_once(&outside_once, outside_init) == 0 &&
+                         pthread_setspecific(outside_key, &outside->scratch) == 0;
     }
-    return &outside.scratch;
+    return &outside->scratch;
 }
 
 __attribute__((noinline)) tr__scratch *tr__scratch_current(void)

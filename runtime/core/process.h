@@ -119,6 +119,10 @@ tr__proc *tr__table_slot(uint32_t slot);
 tr__proc *tr__proc_self(void);
 /** Frees everything and tells everyone; on the scheduler's stack. */
 void tr__proc_bury(tr__proc *proc);
+/** Takes back a slot whose process was never opened, with what memory it has got. */
+void tr__proc_discard(tr__proc *proc);
+/** No memory: ends the running process with nomem; outside of one, or when it is ending already, the program. */
+TR_NORETURN void tr__out_of_memory(void);
 /** It is going to end with this reason (copied) as soon as it leaves its stack. signalled: an exit signal did
  *  it (no crash report). */
 void tr__proc_doom(tr__proc *proc, tr_term reason, bool signalled);

@@ -2,6 +2,7 @@
 
 #include <stddef.h>
 
+#include "runtime/sim/sim.h"
 #include "runtime/sys/atomic.h"
 
 bool tr__runq_push(tr__runq *queue, struct tr__proc *proc)
@@ -63,6 +64,9 @@ struct tr__proc *tr__runq_steal(tr__runq *to, tr__runq *from)
         }
         if (tr__cas_acq_rel(&from->head, &head, head + want)) {
             tr__store_release(&to->tail, room_at + want - 1);
+            return first;
+        }
+        if (tr__planted(TR__PLANT_DOUBLE_STEAL)) {
             return first;
         }
     }

@@ -3,6 +3,7 @@
 #include "runtime/core/scratch.h"
 
 #include "runtime/core/mem.h"
+#include "runtime/core/process.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define POISONING 1
@@ -51,7 +52,9 @@ static chunk *add_chunk(tr__scratch *scratch, size_t bytes)
     }
     uint8_t mem_class;
     chunk *made = tr__mem_alloc(block, &mem_class);
-    TR_ASSERT(made != NULL);
+    if (made == NULL) {
+        tr__out_of_memory();
+    }
     made->older = scratch->top;
     made->bytes = block;
     made->mem_class = mem_class;

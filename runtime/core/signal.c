@@ -1,5 +1,6 @@
 /* What a process does with each signal, in the order in which they came in. */
 #include "runtime/core/core.h"
+#include "runtime/sim/sim.h"
 
 /* ---- exits ---- */
 
@@ -164,7 +165,7 @@ static void drop_unread(tr__proc *proc, const tr_msg *msg)
 static void message_received(tr__proc *proc, tr_msg *msg)
 {
     bool by_alias = (msg->tr__flags & TR__F_ALIAS) != 0;
-    if (by_alias && !proc->open_replies && !alias_admits(proc, msg)) {
+    if (by_alias && !proc->open_replies && !alias_admits(proc, msg) && !tr__planted(TR__PLANT_LATE_REPLY)) {
         drop_unread(proc, msg);
         tr__msg_free(msg);
         return;

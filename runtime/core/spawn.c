@@ -35,7 +35,7 @@ static void *data_alloc(tr__proc *proc, size_t bytes)
     uint8_t mem_class;
     void *data = bytes > UINT32_MAX ? NULL : tr__mem_alloc(bytes, &mem_class);
     if (data == NULL) {
-        tr_exit(TR_ATOM(NOMEM));
+        tr__out_of_memory();
     }
     memset(data, 0, bytes);
     proc->data = data;
@@ -103,6 +103,33 @@ static void boot_fill(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
     }
 }
 
+struct filling {
+    tr__proc *proc;
+    const tr__spawn *spawn;
+    tr__proc *self;
+};
+
+static void fill_it(void *ctx)
+{
+    const struct filling *filling = ctx;
+    boot_fill(filling->proc, filling->spawn, filling->self);
+}
+
+/* Out of memory half-way: nobody knows of it yet, so its slot and all it has go back. */
+static bool filled(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
+{
+    tr_term reason;
+    if (self == NULL) {
+        boot_fill(proc, spawn, NULL);
+        return true;
+    }
+    if (tr__catch(fill_it, &(struct filling){proc, spawn, self}, &reason)) {
+        tr__proc_discard(proc);
+        return false;
+    }
+    return true;
+}
+
 /* Links and monitors stand before the child can run: it cannot die unseen. */
 static void relate(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
 {
@@ -135,7 +162,9 @@ static tr_err spawn_process(const tr__spawn *spawn, tr_pid *pid)
     if (proc == NULL) {
         return TR_E_LIMIT;
     }
-    boot_fill(proc, spawn, self);
+    if (!filled(proc, spawn, self)) {
+        return TR_E_NOMEM;
+    }
     relate(proc, spawn, self);
     if (spawn->opts.label != NULL) {
         tr__summary_label(proc, spawn->opts.label);

@@ -5,6 +5,7 @@
 
 #include "runtime/core/core.h"
 #include "runtime/core/report.h"
+#include "runtime/sys/lock.h"
 
 /* Labels and shown names change rarely and are read by any thread: one lock for all of them. */
 static pthread_mutex_t label_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -24,19 +25,19 @@ static void label_free(tr__proc *proc)
 void tr__summary_label(tr__proc *proc, const char *label)
 {
     char *copy = strndup(label, LABEL_MAX);
-    pthread_mutex_lock(&label_lock);
+    tr__lock(&label_lock);
     label_free(proc);
     proc->label = copy;
-    pthread_mutex_unlock(&label_lock);
+    tr__unlock(&label_lock);
 }
 
 void tr__summary_lend_label(tr__proc *proc, const char *label)
 {
-    pthread_mutex_lock(&label_lock);
+    tr__lock(&label_lock);
     label_free(proc);
     proc->label = label;
     proc->label_is_lent = true;
-    pthread_mutex_unlock(&label_lock);
+    tr__unlock(&label_lock);
 }
 
 void tr_set_label(const char *label)
@@ -53,13 +54,13 @@ void tr__proc_note_name(tr_pid pid, tr_term name)
         return;
     }
     tr_term kept = tr_term_keep(name);
-    pthread_mutex_lock(&label_lock);
+    tr__lock(&label_lock);
     if (tr__load_acquire(&proc->pid) == pid && tr__load_seq(&proc->dying) == 0) {
         tr_term old = proc->name;
         proc->name = kept;
         kept = old;
     }
-    pthread_mutex_unlock(&label_lock);
+    tr__unlock(&label_lock);
     tr_term_free(kept);
 }
 
@@ -68,11 +69,11 @@ void tr__summary_forget(tr__proc *proc)
     if (proc->label == NULL && tr_is_none(proc->name)) {
         return;
     }
-    pthread_mutex_lock(&label_lock);
+    tr__lock(&label_lock);
     label_free(proc);
     tr_term_free(proc->name);
     proc->name = TR_TERM_NONE_VALUE;
-    pthread_mutex_unlock(&label_lock);
+    tr__unlock(&label_lock);
 }
 
 static tr_term copy_to_scratch(tr_term term)
@@ -105,13 +106,13 @@ bool tr__summary_fill(tr__proc *proc, tr_pid pid, tr_process_summary *out)
     out->reductions = tr__load_relaxed(&proc->reductions);
     out->started_ms = tr__load_relaxed(&proc->started_ms);
     out->restarts = tr__load_relaxed(&proc->restarts);
-    pthread_mutex_lock(&label_lock);
+    tr__lock(&label_lock);
     bool same = tr__load_acquire(&proc->pid) == pid;
     if (same) {
         copy_label(proc, out->label);
         out->name = copy_to_scratch(proc->name);
     }
-    pthread_mutex_unlock(&label_lock);
+    tr__unlock(&label_lock);
     return same;
 }
 

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "runtime/core/core.h"
+#include "runtime/sim/sim.h"
+#include "runtime/sys/lock.h"
 
 #define CHUNK_BITS 10u
 #define CHUNK      (1u << CHUNK_BITS)
@@ -82,9 +84,12 @@ static bool table_grow(void)
 
 tr__proc *tr__table_take(void)
 {
-    pthread_mutex_lock(&table.lock);
+    if (tr__sim_fails(TR__SIM_SLOT)) {
+        return NULL;
+    }
+    tr__lock(&table.lock);
     if (table.free_head == NULL && !table_grow()) {
-        pthread_mutex_unlock(&table.lock);
+        tr__unlock(&table.lock);
         return NULL;
     }
     tr__proc *proc = table.free_head;
@@ -92,7 +97,7 @@ tr__proc *tr__table_take(void)
     if (table.free_head == NULL) {
         table.free_tail = &table.free_head;
     }
-    pthread_mutex_unlock(&table.lock);
+    tr__unlock(&table.lock);
     uint32_t slot = proc->queued;
     uint32_t generation = proc->restarts + 1;
     tr_pid pid = ((uint64_t)generation << 32) | slot;
@@ -127,8 +132,8 @@ void tr__table_give(tr__proc *proc)
         return; /* retired: its generations are used up */
     }
     proc->run_next = NULL;
-    pthread_mutex_lock(&table.lock);
+    tr__lock(&table.lock);
     *table.free_tail = proc;
     table.free_tail = &proc->run_next;
-    pthread_mutex_unlock(&table.lock);
+    tr__unlock(&table.lock);
 }

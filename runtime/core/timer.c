@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/core/core.h"
+#include "runtime/sim/sim.h"
 #include "runtime/sys/clock.h"
 
 enum timer_kind { TIMER_SEND, TIMER_START, TIMER_INTERVAL, TIMER_EXIT, TIMER_APPLY };
@@ -268,10 +269,15 @@ struct remote_look {
     bool cancel;
 };
 
+static bool cancels(const struct remote_look *look)
+{
+    return look->cancel && !tr__planted(TR__PLANT_CANCELLED_FIRES);
+}
+
 static void remote_look(void *ctx)
 {
     struct remote_look *look = ctx;
-    int64_t left = timer_look(tr__core_self()->timers, look->timer, look->cancel);
+    int64_t left = timer_look(tr__core_self()->timers, look->timer, cancels(look));
     if (look->asker.id != 0) {
         tr_msg *msg =
             tr__msg_make(TR_TYPE(tr__timer_left), &(tr__timer_left){left}, TR_MSG_REPLY, look->asker);

@@ -5,6 +5,7 @@
 
 #include "runtime/core/mem.h"
 #include "runtime/core/process.h"
+#include "runtime/sys/lock.h"
 
 #define TABLE_SLOTS_MIN 8u
 
@@ -64,7 +65,7 @@ static void list_put(void **list, tr__entry *entry)
 static tr_err list_add(tr__entry *entry)
 {
     tr_err err = TR_OK;
-    pthread_mutex_lock(list_lock(entry->pid));
+    tr__lock(list_lock(entry->pid));
     if (entry->head.marks[TR__ENTRY_FOREIGN] && !tr__proc_is_alive(entry->pid)) {
         err = TR_E_NOPROC;
     } else {
@@ -76,14 +77,14 @@ static tr_err list_add(tr__entry *entry)
             list_put(list, entry);
         }
     }
-    pthread_mutex_unlock(list_lock(entry->pid));
+    tr__unlock(list_lock(entry->pid));
     return err;
 }
 
 /* Returns: whether the caller is the one who took it out, and so has to retire it. */
 static bool list_remove(tr__entry *entry)
 {
-    pthread_mutex_lock(list_lock(entry->pid));
+    tr__lock(list_lock(entry->pid));
     bool listed = entry->head.marks[TR__ENTRY_LISTED];
     if (listed) {
         entry->head.marks[TR__ENTRY_LISTED] = false;
@@ -92,14 +93,14 @@ static bool list_remove(tr__entry *entry)
             set_first(tr__proc_names(tr__table_at(entry->pid)), entry->pid, next_of(entry));
         }
     }
-    pthread_mutex_unlock(list_lock(entry->pid));
+    tr__unlock(list_lock(entry->pid));
     return listed;
 }
 
 /* Takes out all. Returns: their chain. */
 static tr__entry *list_take(tr_pid pid, void **list)
 {
-    pthread_mutex_lock(list_lock(pid));
+    tr__lock(list_lock(pid));
     tr__entry *first = *list;
     for (tr__entry *entry = first; entry != NULL; entry = next_of(entry)) {
         entry->head.marks[TR__ENTRY_LISTED] = false;
@@ -107,7 +108,7 @@ static tr__entry *list_take(tr_pid pid, void **list)
     if (first != NULL) {
         set_first(list, pid, NULL);
     }
-    pthread_mutex_unlock(list_lock(pid));
+    tr__unlock(list_lock(pid));
     return first;
 }
 
@@ -194,7 +195,9 @@ static tr__entry *entry_create(tr_registry *registry, tr_term key, tr_term value
     size_t bytes = sizeof(tr__entry) + key_bytes + tr_term_flat_bytes(value);
     uint8_t mem_class;
     tr__entry *entry = tr__mem_alloc(bytes, &mem_class);
-    TR_ASSERT(entry != NULL);
+    if (entry == NULL) {
+        tr__out_of_memory();
+    }
     *entry = (tr__entry){
         .head = {.bytes = (uint32_t)bytes, .mem_class = mem_class, .marks = {pid != tr_self(), false}},
         .hash = tr_term_hash(key),
@@ -224,7 +227,7 @@ static void shard_forget(tr__shard *shard, tr__entry *entry)
 /* Publishes the entry, or says why not. */
 static tr_err shard_add(tr__shard *shard, tr__entry *entry, tr_pid *owner)
 {
-    pthread_mutex_lock(&shard->lock);
+    tr__lock(&shard->lock);
     shard_make_room(shard);
     tr__entry **slot = NULL;
     tr__entry *old = table_find(shard->table, entry->hash, entry->key, &slot);
@@ -241,7 +244,7 @@ static tr_err shard_add(tr__shard *shard, tr__entry *entry, tr_pid *owner)
         tr__store_seq(slot, entry);
         tr__store_relaxed(&shard->live, shard->live + 1);
     }
-    pthread_mutex_unlock(&shard->lock);
+    tr__unlock(&shard->lock);
     return err;
 }
 
@@ -270,7 +273,7 @@ bool tr__entry_remove(tr_registry *registry, tr_term key, tr_pid only)
 {
     uint64_t hash = tr_term_hash(key);
     tr__shard *shard = shard_of(registry, hash);
-    pthread_mutex_lock(&shard->lock);
+    tr__lock(&shard->lock);
     tr__entry **slot = NULL;
     tr__entry *entry = table_find(shard->table, hash, key, &slot);
     bool found = entry != NULL && (only == TR_NO_PID || entry->pid == only);
@@ -278,7 +281,7 @@ bool tr__entry_remove(tr_registry *registry, tr_term key, tr_pid only)
         shard_clear(shard, slot);
         shard_forget(shard, entry);
     }
-    pthread_mutex_unlock(&shard->lock);
+    tr__unlock(&shard->lock);
     return found;
 }
 
@@ -339,13 +342,13 @@ void tr__entries_release(tr_pid pid, void **list)
     for (tr__entry *entry = list_take(pid, list), *next; entry != NULL; entry = next) {
         next = next_of(entry);
         tr__shard *shard = shard_of(entry->registry, entry->hash);
-        pthread_mutex_lock(&shard->lock);
+        tr__lock(&shard->lock);
         tr__entry **slot = NULL;
         if (table_find(shard->table, entry->hash, entry->key, &slot) == entry) {
             shard_clear(shard, slot); /* else somebody who wanted the key was faster */
         }
         entry_retire(shard, entry);
-        pthread_mutex_unlock(&shard->lock);
+        tr__unlock(&shard->lock);
     }
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "runtime/core/mem.h"
+#include "runtime/sim/sim.h"
 #include "runtime/sys/atomic.h"
 
 #define SHARED (TR__GRACE_STRIPES - 1)
@@ -13,16 +14,17 @@ static struct {
 } stripes[TR__GRACE_STRIPES];
 static uint32_t threads; /* how many ever entered: stripes from there on are still at zero */
 
-static _Thread_local unsigned own_stripe; /* 1 + index; 0: none yet */
+static _Thread_local unsigned own_stripes[TR__SIM_THREADS]; /* 1 + index; 0: none yet */
 
 /* noinline: a thread-local address must not be kept where the process may go on on another thread. */
 __attribute__((noinline)) unsigned tr__grace_enter(void)
 {
-    if (own_stripe == 0) {
+    unsigned *own = &own_stripes[tr__sim_self()];
+    if (*own == 0) {
         uint32_t number = tr__add_seq(&threads, 1u);
-        own_stripe = 1 + (number < SHARED ? number : SHARED);
+        *own = 1 + (number < SHARED ? number : SHARED);
     }
-    unsigned stripe = own_stripe - 1;
+    unsigned stripe = *own - 1;
     if (stripe == SHARED) {
         (void)tr__add_seq(&stripes[stripe].readers, 1u);
     } else {
@@ -75,6 +77,11 @@ static uint64_t stripes_in_use(void)
 void tr__grace_retire(tr__grace *grace, tr__grace_block *block)
 {
     block->next = grace->fresh;
+    if (tr__planted(TR__PLANT_EARLY_FREE)) {
+        block->next = NULL;
+        free_all(block);
+        return;
+    }
     grace->fresh = block;
     if (grace->waiting != NULL) {
         if (!all_seen(&grace->unseen)) {

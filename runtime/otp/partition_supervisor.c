@@ -21,6 +21,7 @@
 
 #include "runtime/otp/supervisor.h"
 #include "runtime/sys/atomic.h"
+#include "runtime/sys/lock.h"
 
 #define BUCKETS        64u
 #define PARTITIONS_MAX (1u << 20)
@@ -104,14 +105,14 @@ static partition_table *table_make(partition_entry *entry, uint32_t count)
 
 static partition_table *table_claim(tr_term name, uint32_t count)
 {
-    pthread_mutex_lock(&tables.lock);
+    tr__lock(&tables.lock);
     partition_table *table = table_make(entry_make(name), count);
     table->owner = tr_self();
     for (uint32_t i = 0; i < count; i++) {
         tr__store_release(&table->pids[i], TR_NO_PID);
     }
     tr__store_release(&table->count, count);
-    pthread_mutex_unlock(&tables.lock);
+    tr__unlock(&tables.lock);
     return table;
 }
 
@@ -125,12 +126,12 @@ typedef struct claim {
 static void claim_end(tr_resource *resource)
 {
     claim *mine = (claim *)resource;
-    pthread_mutex_lock(&tables.lock);
+    tr__lock(&tables.lock);
     if (mine->table->owner == mine->owner) {
         mine->table->owner = TR_NO_PID;
         tr__store_release(&mine->table->count, 0u);
     }
-    pthread_mutex_unlock(&tables.lock);
+    tr__unlock(&tables.lock);
 }
 
 /* ---- init

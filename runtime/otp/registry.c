@@ -5,6 +5,7 @@
 #include "runtime/core/core.h"
 #include "runtime/core/foreign.h"
 #include "runtime/otp/entries.h"
+#include "runtime/sys/lock.h"
 
 static struct {
     pthread_mutex_t lock; /* for making one */
@@ -25,14 +26,14 @@ tr_registry *tr_registry_find(const char *name)
 
 tr_registry *tr_registry_new(const char *name)
 {
-    pthread_mutex_lock(&registries.lock);
+    tr__lock(&registries.lock);
     tr_registry *registry = tr_registry_find(name);
     if (registry == NULL) {
         registry = tr__registry_create(name);
         registry->next = registries.all;
         tr__store_release(&registries.all, registry); /* readers follow it without the lock */
     }
-    pthread_mutex_unlock(&registries.lock);
+    tr__unlock(&registries.lock);
     return registry;
 }
 
@@ -43,14 +44,14 @@ static tr_registry *names_registry(void)
     if (names != NULL) {
         return names;
     }
-    pthread_mutex_lock(&registries.lock);
+    tr__lock(&registries.lock);
     if (registries.names == NULL) {
         names = tr__registry_create("names");
         names->names = true;
         tr__store_release(&registries.names, names);
     }
     names = registries.names;
-    pthread_mutex_unlock(&registries.lock);
+    tr__unlock(&registries.lock);
     return names;
 }
 

@@ -1,6 +1,7 @@
 /* The plan of a supervisor: which child is stopped or started next, and what the mailbox lets through
  * meanwhile. */
 #include "runtime/otp/supervisor.h"
+#include "runtime/sim/sim.h"
 
 void tr__sup_keep(tr_term *place, tr_term term)
 {
@@ -59,7 +60,8 @@ static bool step(tr__sup *sup)
     }
     if (plan->start != NULL) {
         tr__child *child = plan->start;
-        plan->start = child == plan->start_last ? NULL : child->next;
+        tr__child *next = tr__planted(TR__PLANT_RESTART_ORDER) ? child->prev : child->next;
+        plan->start = child == plan->start_last ? NULL : next;
         tr__child_start(sup, child);
         return true;
     }

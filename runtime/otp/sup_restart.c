@@ -1,6 +1,7 @@
 /* What a supervisor does when a child ended by itself: restart it, its group, or nobody; give up when it is
  * too often. */
 #include "runtime/otp/supervisor.h"
+#include "runtime/sim/sim.h"
 
 /* ---- intensity
  * ---------------------------------------------------------------------------------------------------- */
@@ -72,6 +73,10 @@ static void group_stopped(tr__sup *sup)
     tr__plan *plan = &sup->plan;
     plan->start = sup->flags.strategy == TR_ONE_FOR_ALL ? sup->children.first : plan->subject;
     plan->start_last = sup->children.last;
+    if (tr__planted(TR__PLANT_RESTART_ORDER)) {
+        plan->start_last = plan->start;
+        plan->start = sup->children.last;
+    }
     plan->done = restart_done;
 }
 

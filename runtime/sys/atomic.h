@@ -8,28 +8,35 @@
 #ifndef TROUPE_SYS_ATOMIC_H
 #define TROUPE_SYS_ATOMIC_H
 
-#define tr__load_relaxed(p)     __atomic_load_n((p), __ATOMIC_RELAXED)
-#define tr__load_acquire(p)     __atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define tr__load_seq(p)         __atomic_load_n((p), __ATOMIC_SEQ_CST)
-#define tr__store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
-#define tr__store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
-#define tr__store_seq(p, v)     __atomic_store_n((p), (v), __ATOMIC_SEQ_CST)
-#define tr__xchg_acquire(p, v)  __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE)
-#define tr__xchg_seq(p, v)      __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST)
-#define tr__add_relaxed(p, v)   __atomic_fetch_add((p), (v), __ATOMIC_RELAXED)
-#define tr__add_acq_rel(p, v)   __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL)
-#define tr__add_seq(p, v)       __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST)
-#define tr__sub_relaxed(p, v)   __atomic_fetch_sub((p), (v), __ATOMIC_RELAXED)
-#define tr__sub_acq_rel(p, v)   __atomic_fetch_sub((p), (v), __ATOMIC_ACQ_REL)
-#define tr__sub_seq(p, v)       __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)
+#if defined(TROUPE_SIMULATION)
+#include "runtime/sim/sim.h"
+#define TR__POINT tr__sim_point()
+#else
+#define TR__POINT ((void)0)
+#endif
+
+#define tr__load_relaxed(p)     (TR__POINT, __atomic_load_n((p), __ATOMIC_RELAXED))
+#define tr__load_acquire(p)     (TR__POINT, __atomic_load_n((p), __ATOMIC_ACQUIRE))
+#define tr__load_seq(p)         (TR__POINT, __atomic_load_n((p), __ATOMIC_SEQ_CST))
+#define tr__store_relaxed(p, v) (TR__POINT, __atomic_store_n((p), (v), __ATOMIC_RELAXED))
+#define tr__store_release(p, v) (TR__POINT, __atomic_store_n((p), (v), __ATOMIC_RELEASE))
+#define tr__store_seq(p, v)     (TR__POINT, __atomic_store_n((p), (v), __ATOMIC_SEQ_CST))
+#define tr__xchg_acquire(p, v)  (TR__POINT, __atomic_exchange_n((p), (v), __ATOMIC_ACQUIRE))
+#define tr__xchg_seq(p, v)      (TR__POINT, __atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
+#define tr__add_relaxed(p, v)   (TR__POINT, __atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
+#define tr__add_acq_rel(p, v)   (TR__POINT, __atomic_fetch_add((p), (v), __ATOMIC_ACQ_REL))
+#define tr__add_seq(p, v)       (TR__POINT, __atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
+#define tr__sub_relaxed(p, v)   (TR__POINT, __atomic_fetch_sub((p), (v), __ATOMIC_RELAXED))
+#define tr__sub_acq_rel(p, v)   (TR__POINT, __atomic_fetch_sub((p), (v), __ATOMIC_ACQ_REL))
+#define tr__sub_seq(p, v)       (TR__POINT, __atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST))
 /** Strong compare-and-swap; *expected is updated on failure. Success publishes and acquires. */
 #define tr__cas_acq_rel(p, expected, v) \
-    __atomic_compare_exchange_n((p), (expected), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+    (TR__POINT, __atomic_compare_exchange_n((p), (expected), (v), false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 #define tr__cas_seq(p, expected, v) \
-    __atomic_compare_exchange_n((p), (expected), (v), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
+    (TR__POINT, __atomic_compare_exchange_n((p), (expected), (v), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 
 /** A counter that one thread writes and others may read: no locked instruction. */
-#define tr__bump(p, v) tr__store_relaxed((p), tr__load_relaxed(p) + (v))
+#define tr__bump(p, v) __atomic_store_n((p), __atomic_load_n((p), __ATOMIC_RELAXED) + (v), __ATOMIC_RELAXED)
 
 #define TR__CACHE_LINE 64
 
