@@ -11,6 +11,7 @@ TR_MESSAGE_BLOBS(
     {
         const tr_agent *agent;
         const tr_type *out_type;
+        bool reads;
         void (*ask)(void *self, const void *arg, void *out);
         void (*tell)(void *self, const void *arg);
         tr_blob *arg; /* NULL: it has no bytes */
@@ -27,12 +28,28 @@ static const tr_agent *agent_of(const void *self)
     return (const tr_agent *)(const void *)server->module;
 }
 
+/* For those who read without a message. */
+static void publish(const void *self)
+{
+    const tr_agent *agent = agent_of(self);
+    if (agent->snapshot != NULL) {
+        tr_scratch_mark mark = tr_scratch();
+        void *view = tr_scratch_alloc(agent->view_type->size + 1u);
+        memset(view, 0, agent->view_type->size);
+        agent->view(self, view);
+        (void)tr_snapshot_publish(agent->snapshot, agent->view_type, view);
+        tr_scratch_release(mark);
+    }
+}
+
 tr_next tr__agent_init(void *self, const void *arg)
 {
     const tr_agent *agent = agent_of(self);
+    TR_CHECK((agent->snapshot != NULL) == (agent->view != NULL && agent->view_type != NULL));
     if (agent->init != NULL) {
         agent->init(self, arg);
     }
+    publish(self);
     return TR_INIT_OK;
 }
 
@@ -65,6 +82,9 @@ static void answer(void *self, tr_from from, const tr__agent_request *request)
     void *out = tr_scratch_alloc(request->out_type->size + 1);
     memset(out, 0, request->out_type->size);
     request->ask(self, arg_of(request), out);
+    if (!request->reads) {
+        publish(self);
+    }
     (void)tr_reply(from, request->out_type, out);
 }
 
@@ -75,6 +95,7 @@ tr_next tr__agent_handle_call(void *self, tr_from from, const tr_msg *msg)
         answer(self, from, request);
     } else {
         request->tell(self, arg_of(request));
+        publish(self);
         TR_ANSWER(from, tr__agent_done);
     }
     return (tr_next){.kind = TR_NEXT_NOREPLY, .replied = true};
@@ -87,6 +108,7 @@ tr_next tr__agent_handle_cast(void *self, const tr_msg *msg)
         tr_error(TR_ATOM(FUNCTION_CLAUSE));
     }
     request->tell(self, arg_of(request));
+    publish(self);
     return TR_NOREPLY;
 }
 
@@ -125,8 +147,8 @@ static tr_blob *arg_blob(const tr_type *type, const void *arg)
 static tr_msg *request_of(const tr_agent_job *job)
 {
     tr_blob *arg = arg_blob(job->arg_type, job->arg);
-    tr_msg *msg = TR_MSG(tr__agent_request, .agent = job->agent, .out_type = job->out_type, .ask = job->ask,
-                         .tell = job->tell, .arg = arg);
+    tr_msg *msg = TR_MSG(tr__agent_request, .agent = job->agent, .out_type = job->out_type,
+                         .reads = job->reads, .ask = job->ask, .tell = job->tell, .arg = arg);
     tr_blob_drop(arg); /* the message has its own count */
     return msg;
 }

@@ -19,6 +19,7 @@
     X(late_replies_are_dropped) \
     X(names_go_before_down)     \
     X(names_are_whole)          \
+    X(versions_are_whole)       \
     X(cancelled_never_fires)    \
     X(siblings_start_in_order)  \
     X(workers_come_back)        \

@@ -16,18 +16,24 @@
  *     and the agent compares the request with itself. A request for another type, or any other call or cast,
  *     ends the agent with function_clause; other messages are reported and dropped.
  *  4. An agent is a gen_server: sys, child specs (.server = &TR_AGENT_OF(T)->server) and names are the same.
+ *  5. With a place for snapshots, what view makes of the state is published before whoever changed it is answered:
+ *     who was told of an update reads it, or a later one, without a message (snapshot.h).
  * Limits: an argument is copied with its terms, 64 KiB at most, and has no blobs.
  */
 #ifndef TROUPE_AGENT_H
 #define TROUPE_AGENT_H
 
 #include <troupe/gen_server.h>
+#include <troupe/snapshot.h>
 
 /** A kind of agent; made by TR_AGENT. */
 typedef struct tr_agent {
     tr_gen_server server; /* first: an agent is a server */
     void (*init)(void *self, const void *arg);
     tr_term (*format_state)(const void *self);
+    tr_snapshot *snapshot;
+    const tr_type *view_type;
+    void (*view)(const void *self, void *out);
 } tr_agent;
 
 tr_next tr__agent_init(void *self, const void *arg);
@@ -37,13 +43,18 @@ tr_term tr__agent_format_state(const void *self);
 
 /** Declares the agent of a state type, also in a header: TR_AGENT(stock, .init = stock_init). Both are optional:
  *  void (*init)(T *self, const void *arg): fills the zeroed state; a crash there fails the start.
- *  tr_term (*format_state)(const T *self): as a gen_server's. */
+ *  tr_term (*format_state)(const T *self): as a gen_server's.
+ *  .snapshot = &place, .view_type = TR_TYPE(V), .view = fn, all three: void (*view)(const T *self, void *out) fills a
+ *  zeroed V; it is published in place when the agent starts and after every function that may have changed it. */
 #define TR_AGENT(T, ...)                                                                                   \
     typedef union T##__agent_union {                                                                       \
         struct {                                                                                           \
             tr_gen_server server;                                                                          \
             void (*init)(T * self, const void *arg);                                                       \
             tr_term (*format_state)(const T *self);                                                        \
+            tr_snapshot *snapshot;                                                                         \
+            const tr_type *view_type;                                                                      \
+            void (*view)(const T *self, void *out);                                                        \
         } tr__typed;                                                                                       \
         tr_agent agent;                                                                                    \
     } T##__agent_union;                                                                                    \
@@ -83,6 +94,7 @@ typedef struct tr_agent_job {
     const tr_type *arg_type;
     const void *arg;         /* copied with its terms */
     const tr_type *out_type; /* NULL: no result, and tell is set instead of ask */
+    bool reads;              /* ask changes nothing */
     void (*ask)(void *self, const void *arg, void *out);
     void (*tell)(void *self, const void *arg);
 } tr_agent_job;
@@ -99,11 +111,12 @@ TR_MUST_CHECK tr_err tr_agent_call(tr_dest dest, const tr_agent_job *job, int64_
 tr_err tr_agent_cast(tr_dest dest, const tr_agent_job *job);
 
 #define TR_AGENT_ASK_JOB(T, S, fn, R, A, ...) \
-    (&(tr_agent_job){                         \
-        .agent = TR_AGENT_OF(T),              \
-        .arg_type = TR_TYPE(A),               \
-        .arg = &(A){__VA_ARGS__},             \
-        .out_type = TR_TYPE(R),               \
+    (&(tr_agent_job){                                  \
+        .agent = TR_AGENT_OF(T),                       \
+        .reads = _Generic((S *)NULL, const T * : true, default : false), \
+        .arg_type = TR_TYPE(A),                        \
+        .arg = &(A){__VA_ARGS__},                      \
+        .out_type = TR_TYPE(R),                        \
         .ask = (void (*)(void *, const void *, void *))(1 ? (fn) : (void (*)(S *, const A *, R *))NULL)})
 #define TR_AGENT_TELL_JOB(T, fn, A, ...)       \
     (&(tr_agent_job){.agent = TR_AGENT_OF(T),  \
