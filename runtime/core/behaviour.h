@@ -64,6 +64,9 @@ tr_err tr__spawn_process(const tr__spawn *spawn, tr_pid *pid);
 void *tr__arena_alloc(struct tr__proc *proc, size_t bytes);
 tr_term tr__arena_keep(struct tr__proc *proc, tr_term term);
 
+/** A copy of a term on the caller's scratch memory. */
+tr_term tr__to_scratch(tr_term term);
+
 /* Start protocol (proc_lib). The ack is a message of kind TR_MSG_ACK, type tr__ack, to the starter's alias.
  * */
 typedef enum tr__ack_kind { TR__ACK_OK, TR__ACK_IGNORE, TR__ACK_ERROR } tr__ack_kind;

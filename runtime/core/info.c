@@ -151,12 +151,6 @@ static tr_err ask(tr_pid pid, uint8_t flags, int64_t timeout_ms, tr_msg **answer
     return TR_OK;
 }
 
-static tr_term to_scratch(tr_term term)
-{
-    size_t bytes = tr_term_flat_bytes(term);
-    return bytes == 0 ? term : tr_term_flatten(term, tr_scratch_alloc(bytes));
-}
-
 static const tr_pid *pid_array(tr_term bytes, size_t *count)
 {
     size_t length;
@@ -180,14 +174,14 @@ static const tr_term *name_array(tr_term list, size_t count)
 static void info_fill(const tr__info_reply *reply, bool with_messages, tr_process_info *out)
 {
     *out = (tr_process_info){.summary = reply->summary, .trap_exit = reply->trap_exit};
-    out->summary.name = to_scratch(reply->summary.name);
+    out->summary.name = tr__to_scratch(reply->summary.name);
     out->links = pid_array(reply->links, &out->link_count);
     out->monitors = pid_array(reply->monitors, &out->monitor_count);
     out->monitor_names = name_array(reply->monitor_names, out->monitor_count);
     out->monitored_by = pid_array(reply->monitored_by, &out->monitored_by_count);
     out->message_count = reply->summary.mailbox;
     if (with_messages) {
-        tr_term messages = to_scratch(reply->messages);
+        tr_term messages = tr__to_scratch(reply->messages);
         out->messages = tr_term_items(messages);
         out->message_count = tr_term_count(messages);
     }

@@ -335,7 +335,7 @@ static struct tr__dict *dict_find(tr__proc *proc, tr_term key)
     return entry;
 }
 
-static tr_term to_scratch(tr_term term)
+tr_term tr__to_scratch(tr_term term)
 {
     size_t bytes = tr_term_flat_bytes(term);
     return bytes == 0 ? term : tr_term_flatten(term, tr_scratch_alloc(bytes));
@@ -351,7 +351,7 @@ tr_term tr_put(tr_term key, tr_term value)
         *entry = (struct tr__dict){.next = proc->dict, .key = tr_keep(key)};
         proc->dict = entry;
     } else {
-        old = to_scratch(entry->value);
+        old = tr__to_scratch(entry->value);
         tr_free_term(entry->value);
     }
     entry->value = tr_keep(value);

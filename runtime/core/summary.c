@@ -76,12 +76,6 @@ void tr__summary_forget(tr__proc *proc)
     tr__unlock(&label_lock);
 }
 
-static tr_term copy_to_scratch(tr_term term)
-{
-    size_t bytes = tr_term_flat_bytes(term);
-    return bytes == 0 ? term : tr_term_flatten(term, tr_scratch_alloc(bytes));
-}
-
 static void copy_label(const tr__proc *proc, char *out)
 {
     size_t length = proc->label == NULL ? 0 : strnlen(proc->label, LABEL_MAX);
@@ -110,7 +104,7 @@ bool tr__summary_fill(tr__proc *proc, tr_pid pid, tr_process_summary *out)
     bool same = tr__load_acquire(&proc->pid) == pid;
     if (same) {
         copy_label(proc, out->label);
-        out->name = copy_to_scratch(proc->name);
+        out->name = tr__to_scratch(proc->name);
     }
     tr__unlock(&label_lock);
     return same;

@@ -285,17 +285,11 @@ bool tr__entry_remove(tr_registry *registry, tr_term key, tr_pid only)
     return found;
 }
 
-/* A term on the caller's scratch. */
-static tr_term copy_term(tr_term term)
-{
-    size_t bytes = tr_term_flat_bytes(term);
-    return bytes == 0 ? term : tr_term_flatten(term, tr_scratch_alloc(bytes));
-}
-
+/* On the caller's scratch. */
 static tr__found *found_create(const tr__entry *entry, tr__found *next)
 {
     tr__found *found = tr_scratch_alloc(sizeof *found);
-    *found = (tr__found){next, copy_term(entry->key), copy_term(entry->value), entry->pid};
+    *found = (tr__found){next, tr__to_scratch(entry->key), tr__to_scratch(entry->value), entry->pid};
     return found;
 }
 
@@ -324,7 +318,7 @@ tr_pid tr__entry_lookup(tr_registry *registry, tr_term key, tr_term *value)
     if (entry != NULL && tr__proc_is_alive(entry->pid)) {
         pid = entry->pid;
         if (value != NULL) {
-            *value = copy_term(entry->value);
+            *value = tr__to_scratch(entry->value);
         }
     }
     tr__grace_leave(stripe);

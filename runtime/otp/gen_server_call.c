@@ -125,17 +125,11 @@ tr_ref tr_send_request(tr_dest dest, tr_msg *request)
     return ref;
 }
 
-static tr_term copy_term(tr_term term)
-{
-    size_t bytes = tr_term_flat_bytes(term);
-    return bytes == 0 ? term : tr_term_flatten(term, tr_scratch_alloc(bytes));
-}
-
 /* The reason of a DOWN, copied: the message need not live on. */
 static tr_err down_result(const tr_down_msg *down, tr_term *reason)
 {
     if (reason != NULL) {
-        *reason = copy_term(down->reason);
+        *reason = tr__to_scratch(down->reason);
     }
     return tr_same(down->reason, TR_ATOM(NOPROC)) ? TR_E_NOPROC : TR_E_EXIT;
 }

@@ -34,12 +34,6 @@ static tr_err call(tr_dest sup, tr_msg *request, const tr_type *type, tr_msg **r
     return err;
 }
 
-static tr_term to_scratch(tr_term term)
-{
-    size_t bytes = tr_term_flat_bytes(term);
-    return bytes == 0 ? term : tr_term_flatten(term, tr_scratch_alloc(bytes));
-}
-
 static tr_sup_result call_for_result(tr_dest sup, tr_msg *request)
 {
     tr_msg *reply = NULL;
@@ -49,8 +43,8 @@ static tr_sup_result call_for_result(tr_dest sup, tr_msg *request)
         const tr__sup_answer *answer = TR_MATCH(reply, tr__sup_answer);
         result = (tr_sup_result){.err = answer->err,
                                  .pid = answer->pid,
-                                 .info = to_scratch(answer->info),
-                                 .reason = to_scratch(answer->reason)};
+                                 .info = tr__to_scratch(answer->info),
+                                 .reason = tr__to_scratch(answer->reason)};
         tr_msg_drop(reply);
     }
     return result;
@@ -140,7 +134,7 @@ static tr_child_info *copy_infos(const tr__sup_children *answer)
         memcpy(infos, answer->list->bytes, answer->count * sizeof(*infos));
     }
     for (size_t i = 0; i < answer->count; i++) {
-        infos[i].id = to_scratch(infos[i].id);
+        infos[i].id = tr__to_scratch(infos[i].id);
     }
     return infos;
 }
