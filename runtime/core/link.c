@@ -141,14 +141,15 @@ static bool is_down_of(const tr_msg *msg, tr_ref ref)
     return msg->tr__signal == TR_MSG_DOWN && tr_ref_equal(msg->tr__ref, ref);
 }
 
+/* There is one at most. */
 static void flush_down(tr__proc *self, tr_ref ref)
 {
-    for (tr_msg **at = &self->head; *at != NULL;) {
-        if (is_down_of(*at, ref)) {
-            tr__msg_free(tr__queue_take(self, at));
-        } else {
-            at = &(*at)->tr__next;
-        }
+    tr_msg **at = &self->head;
+    while (*at != NULL && !is_down_of(*at, ref)) {
+        at = &(*at)->tr__next;
+    }
+    if (*at != NULL) {
+        tr__msg_free(tr__queue_take(self, at));
     }
 }
 
@@ -178,7 +179,7 @@ bool tr_demonitor(tr_ref ref, bool flush)
             tr__demonitor_signal(target, ref);
         }
     }
-    if (flush && !tr__planted(TR__PLANT_MISSED_FLUSH)) {
+    if (flush && !active && !tr__planted(TR__PLANT_MISSED_FLUSH)) { /* a monitor that stood has no DOWN in the queue */
         flush_down(self, ref);
     }
     return active;
