@@ -127,6 +127,10 @@ tr_err tr__send_kind(tr_dest dest, tr_msg_kind kind, tr_ref ref, tr_msg *msg);
 /** The same for a request whose asker (ref.owner) hears of the target's end: for processes with open_replies.
  *  */
 tr_err tr__send_kind_monitored(tr_dest dest, tr_msg_kind kind, tr_ref ref, tr_msg *msg);
+/** The same to whom an alias stands for; dropped there when the alias is dead by then. */
+tr_err tr__send_alias(tr_ref alias, tr_msg_kind kind, tr_msg *msg);
+/** Does this monitor of the calling process stand: it neither fired nor was taken off? */
+bool tr__monitor_stands(tr_ref ref);
 /** Asks `pid` to tell ref.owner, a process with open_replies, of its end. TR_E_NOPROC: nothing will come. */
 tr_err tr__monitor_for(tr_ref ref, tr_pid pid);
 /** The first half of a call: makes a monitor-and-alias of the target (TR_ALIAS_REPLY_DEMONITOR) and sends msg

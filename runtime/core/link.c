@@ -163,6 +163,11 @@ tr_err tr__monitor_for(tr_ref ref, tr_pid pid)
     return err;
 }
 
+bool tr__monitor_stands(tr_ref ref)
+{
+    return tr__edges_find(&self_checked()->edges, TR__EDGE_MONITOR, ref.id) != NULL;
+}
+
 bool tr_demonitor(tr_ref ref, bool flush)
 {
     tr__proc *self = self_checked();

@@ -65,6 +65,11 @@ tr_err tr__send_kind_monitored(tr_dest dest, tr_msg_kind kind, tr_ref ref, tr_ms
     return send_kind(dest, kind, ref, TR__F_MONITORS, msg);
 }
 
+tr_err tr__send_alias(tr_ref alias, tr_msg_kind kind, tr_msg *msg)
+{
+    return send_kind(tr_to_alias(alias), kind, alias, TR__F_ALIAS, msg);
+}
+
 tr_err tr__reply(tr_from from, tr_msg *msg)
 {
     tr__proc *self = tr__proc_self();

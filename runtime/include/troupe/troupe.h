@@ -15,6 +15,8 @@
 #include <troupe/snapshot.h>
 #include <troupe/supervisor.h>
 #include <troupe/sys.h>
+#include <troupe/task.h>
+#include <troupe/task_supervisor.h>
 #include <troupe/term.h>
 #include <troupe/timer.h>
 

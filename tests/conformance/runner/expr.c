@@ -41,7 +41,7 @@ static outcome eval_atom(tr_term atom, const env *in)
     } else if (value_is(atom, "$type")) {
         value = in->type;
     } else if (value_is(atom, "$x")) {
-        world_unsupported(tr_atom_text(atom));
+        value = in->element;
     }
     return tr_is_none(value) ? outcome_error(tr_atom("badkey")) : outcome_value(value);
 }

@@ -25,6 +25,13 @@ static bool is_wrapped(tr_term term)
     return false;
 }
 
+/* The only names with a capital that traces show as they are. */
+static bool is_elixir(const char *text)
+{
+    return text[0] == '%' || strcmp(text, "GenServer") == 0 || strcmp(text, "Task") == 0 ||
+           strcmp(text, "Task.Supervised") == 0;
+}
+
 static const char *atom_text(tr_term atom)
 {
     const char *text = tr_atom_text(atom);
@@ -33,8 +40,7 @@ static const char *atom_text(tr_term atom)
         bare = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') || (*at >= '0' && *at <= '9') ||
                *at == '_' || *at == '@';
     }
-    /* Modules of Elixir are the only names with a capital that the runner itself writes. */
-    return bare || strcmp(text, "GenServer") == 0 || text[0] == '%' ? text : value_format("'%s'", text);
+    return bare || is_elixir(text) ? text : value_format("'%s'", text);
 }
 
 static const char *items_text(const char *open, tr_term term, size_t from, const char *close)

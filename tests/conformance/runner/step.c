@@ -36,8 +36,9 @@ const char *outcome_class(outcome failed)
 /* ---- steps ------------------------------------------------------------------------------------------------------- */
 static const step_verb *find_verb(const char *verb)
 {
-    static const step_verb *const tables[] = {steps_control, steps_process, steps_timer,      steps_gen,
-                                              steps_sys,     steps_start,   steps_supervisor, steps_registry};
+    static const step_verb *const tables[] = {steps_control,    steps_process,  steps_timer,
+                                              steps_gen,        steps_sys,      steps_start,
+                                              steps_supervisor, steps_registry, steps_task};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         for (const step_verb *each = tables[i]; each->verb != NULL; each++) {
             if (strcmp(each->verb, verb) == 0) {
@@ -46,22 +47,6 @@ static const step_verb *find_verb(const char *verb)
         }
     }
     return NULL;
-}
-
-/* Verbs of the language for which the library has nothing. */
-static bool is_beyond_library(const char *verb)
-{
-    static const char *const verbs[] = {
-        "dstart",     "dterminate",      "dcount",     "dwhich",        "dstop",          "async",
-        "await",      "await_many",      "yield",      "yield_many",    "task_shutdown",  "task_ignore",
-        "task_start", "task_start_link", "task_child", "task_children", "task_terminate", "stream",
-    };
-    for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-        if (strcmp(verbs[i], verb) == 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static outcome bad_step(tr_term step)
@@ -80,9 +65,6 @@ outcome step_run(tr_term step, const env *in)
     step_args args = {.count = value_count(step) - 1, .item = tr_term_items(step) + 1, .in = in};
     if (found != NULL && args.count >= found->least && args.count <= found->most) {
         return found->run(&args);
-    }
-    if (is_beyond_library(tr_atom_text(verb))) {
-        world_unsupported(tr_atom_text(verb));
     }
     return bad_step(step);
 }

@@ -43,6 +43,7 @@ const char *outcome_class(outcome failed);
 typedef struct env {
     tr_term state, message, from, value;
     tr_term machine_state, type; /* of state machines */
+    tr_term element;             /* of a stream */
 } env;
 
 outcome eval(tr_term expression, const env *in);
@@ -83,7 +84,7 @@ outcome step_eval(const step_args *args, size_t i, tr_term *value);
 
 /* Ends with a line of NULL each. */
 extern const step_verb steps_control[], steps_process[], steps_timer[], steps_gen[], steps_sys[],
-    steps_start[], steps_supervisor[], steps_registry[];
+    steps_start[], steps_supervisor[], steps_registry[], steps_task[];
 
 /** Leaves the function with the outcome when it failed. */
 #define TRY(expression)                      \

@@ -93,6 +93,24 @@ static outcome start_psup(const actor *as)
     return outcome_value(started_term(err, &started, LINKED, TR_TERM_NONE_VALUE));
 }
 
+static outcome start_tasksup(const actor *as)
+{
+    tr_started started = {.pid = TR_NO_PID};
+    tr_term most = value_get(as->opts, "max_children");
+    tr_term restarts = value_get(as->opts, "max_restarts");
+    tr_term seconds = value_get(as->opts, "max_seconds");
+    tr_task_supervisor_opts opts = {.max_children = value_is_int(most) ? tr_int_value(most) : 0,
+                                    .max_restarts = value_is_int(restarts) ? (int32_t)tr_int_value(restarts) : 0,
+                                    .max_seconds = value_is_int(seconds) ? (int32_t)tr_int_value(seconds) : 0};
+    tr_start_opts start;
+    TRY(sup_start_opts(as->opts, &start));
+    tr_err err = tr_task_supervisor_start_link(&opts, &start, &started);
+    if (err == TR_OK) {
+        world_enter(started.pid, as->name, as);
+    }
+    return outcome_value(started_term(err, &started, LINKED, TR_TERM_NONE_VALUE));
+}
+
 static void registry_main(const void *unused)
 {
     (void)unused;
@@ -117,7 +135,10 @@ static outcome start_registry(const actor *as)
 static outcome start_linked_only(const actor *as)
 {
     bool is_sup = value_is(as->kind, "sup") || value_is(as->kind, "dsup");
-    return is_sup ? start_sup(as) : value_is(as->kind, "psup") ? start_psup(as) : start_registry(as);
+    return is_sup                          ? start_sup(as)
+           : value_is(as->kind, "tasksup") ? start_tasksup(as)
+           : value_is(as->kind, "psup")    ? start_psup(as)
+                                           : start_registry(as);
 }
 
 /* ---- start of a kind that can only be linked --------------------------------------------------------------------- */

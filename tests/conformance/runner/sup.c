@@ -5,9 +5,10 @@
 
 #include "tests/conformance/runner/plain.h"
 #include "tests/conformance/runner/server.h"
+#include "tests/conformance/runner/task.h"
 #include "tests/conformance/runner/trace.h"
 
-/* A dynamic supervisor logs nothing; its children have their own lanes. */
+/* A dynamic supervisor, of tasks or not, logs nothing; its children have their own lanes. */
 static tr_err dsup_init(const void *arg, tr_sup_flags *flags, const tr_child_spec **children, size_t *count,
                         tr_term *reason)
 {
@@ -33,11 +34,17 @@ static tr_err dsup_init(const void *arg, tr_sup_flags *flags, const tr_child_spe
     return TR_OK;
 }
 
+bool sup_is_dynamic(tr_term kind)
+{
+    return value_is(kind, "dsup") || value_is(kind, "tasksup");
+}
+
 /* ---- actors ------------------------------------------------------------------------------------------------------ */
 static bool is_started_kind(tr_term kind)
 {
     return server_is_kind(kind) || value_is(kind, "sup") || value_is(kind, "proc") || value_is(kind, "raw") ||
-           value_is(kind, "psup") || value_is(kind, "dsup") || value_is(kind, "registry");
+           value_is(kind, "psup") || sup_is_dynamic(kind) || value_is(kind, "registry") ||
+           value_is(kind, "task");
 }
 
 actor *sup_actor(tr_term kind, tr_term name, tr_term opts, const char *lane)
@@ -50,7 +57,7 @@ actor *sup_actor(tr_term kind, tr_term name, tr_term opts, const char *lane)
         server_prepare(made);
     } else if (value_is(kind, "sup")) {
         sup_prepare(made);
-    } else if (value_is(kind, "dsup")) {
+    } else if (sup_is_dynamic(kind)) {
         made->supervisor = (tr_supervisor){.name = "puppet", .init = dsup_init};
     }
     return made;
@@ -154,13 +161,15 @@ static void set_start(actor *as, tr_child_spec *spec)
     spec->arg_bytes = sizeof as->self;
     if (server_is_kind(as->kind)) {
         spec->server = server_module(as);
-    } else if (value_is(as->kind, "sup") || value_is(as->kind, "dsup")) {
+    } else if (value_is(as->kind, "sup") || sup_is_dynamic(as->kind)) {
         spec->supervisor = &as->supervisor;
     } else if (value_is(as->kind, "raw")) {
         spec->start_fn = raw_start;
     } else if (value_is(as->kind, "proc")) {
         spec->main = plain_started_main;
         spec->manual_ack = true;
+    } else if (value_is(as->kind, "task")) {
+        spec->main = task_child_main;
     } else {
         world_unsupported(value_format("a %s as a child", value_text(as->kind)));
     }

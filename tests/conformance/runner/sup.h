@@ -16,6 +16,8 @@ void sup_prepare(actor *as);
 outcome sup_child_spec(tr_term map, const char *lane, tr_child_spec *spec);
 /** Name, registry and time-out of a start. */
 outcome sup_start_opts(tr_term opts, tr_start_opts *start);
+/** Is it a supervisor whose children come by command, by pid? */
+bool sup_is_dynamic(tr_term kind);
 /** An actor ready to be started, whatever its kind. */
 actor *sup_actor(tr_term kind, tr_term name, tr_term opts, const char *lane);
 /** The partition supervisor that opts describe. Lives as long as the world. */

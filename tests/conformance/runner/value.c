@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/conformance/runner/world.h"
+
 /* ---- from JSON --------------------------------------------------------------------------------------------------- */
 /* The library keeps every number as a double; a number is an integer when its text says so. cJSON does not keep the
  * text, so the reader marks floats: see read_line in controller.c. */
@@ -171,8 +173,10 @@ static tr_term as_term(const tr_msg *msg)
         return tr_tuple(tr_atom("$gen_call"), tr_pid_term(tr_msg_ref(msg).owner), value_payload(msg));
     case TR_MSG_CAST:
         return tr_tuple(tr_atom("$gen_cast"), value_payload(msg));
-    case TR_MSG_REPLY:
-        return tr_tuple(tr_atom("tag"), value_payload(msg));
+    case TR_MSG_REPLY: /* of a task, or of a call */
+        return tr_tuple(strcmp(world_ref_label(tr_msg_ref(msg)), "?") != 0 ? tr_ref_term(tr_msg_ref(msg))
+                                                                           : tr_atom("tag"),
+                        value_payload(msg));
     case TR_MSG_EXIT:
         exit = tr_msg_data(msg);
         return tr_tuple(TR_ATOM(EXIT), tr_pid_term(exit->from), exit->reason);

@@ -34,7 +34,7 @@ typedef struct puppet {
 } puppet;
 
 /** Names that the scenario gives to things. */
-typedef enum name_space { NAME_VAR, NAME_ALIAS, NAME_REF, NAME_INTERVAL, NAME_REQUEST } name_space;
+typedef enum name_space { NAME_VAR, NAME_ALIAS, NAME_REF, NAME_INTERVAL, NAME_REQUEST, NAME_TASK } name_space;
 
 void world_begin(void);
 void world_end(void);
