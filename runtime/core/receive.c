@@ -53,7 +53,7 @@ tr_msg *tr_receive(tr_match_fn match, void *ctx, int64_t timeout_ms)
 
 static bool has_type(const tr_msg *msg, void *ctx)
 {
-    return msg->type == ctx && msg->tr__signal != TR_MSG_SYSTEM;
+    return msg->type == ctx && is_shown(msg);
 }
 
 const void *tr__receive_type(const tr_type *type, int64_t timeout_ms)

@@ -40,12 +40,24 @@ const tr__task_birth *tr__task_birth_of(tr__task_birth base, size_t *bytes)
     return birth;
 }
 
+tr_err tr__task_spawn(const tr__task_birth *birth, size_t birth_bytes, const char *name, bool link,
+                      tr_pid *pid)
+{
+    tr__spawn spawn = {.main = tr__task_main,
+                       .arg = birth,
+                       .arg_bytes = birth_bytes,
+                       .label = name,
+                       .opts = {.link = link},
+                       .report_crash = true};
+    return tr__spawn_process(&spawn, pid);
+}
+
 static tr_err spawn(const tr__task_birth *base, const char *name, bool link, tr_pid *pid)
 {
     tr_scratch_mark mark = tr_scratch();
-    tr__spawn spawn = {.main = tr__task_main, .label = name, .opts = {.link = link}, .report_crash = true};
-    spawn.arg = tr__task_birth_of(*base, &spawn.arg_bytes);
-    tr_err err = tr__spawn_process(&spawn, pid);
+    size_t bytes;
+    const tr__task_birth *birth = tr__task_birth_of(*base, &bytes);
+    tr_err err = tr__task_spawn(birth, bytes, name, link, pid);
     tr_scratch_release(mark);
     return err;
 }

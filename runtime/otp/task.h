@@ -37,6 +37,9 @@ typedef struct tr__task_birth {
 /** The whole birth on scratch memory: with the calling process as owner and first caller, and a copy of what base.arg
  *  points to. *bytes: its size. */
 const tr__task_birth *tr__task_birth_of(tr__task_birth base, size_t *bytes);
+/** Spawns one. name is static. Errors as tr_spawn. */
+tr_err tr__task_spawn(const tr__task_birth *birth, size_t birth_bytes, const char *name, bool link,
+                      tr_pid *pid);
 /** The main function of every task; its argument is a birth. */
 void tr__task_main(const void *birth);
 /** The work of a task that was born; takes arg. */

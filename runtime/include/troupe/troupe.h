@@ -16,6 +16,7 @@
 #include <troupe/supervisor.h>
 #include <troupe/sys.h>
 #include <troupe/task.h>
+#include <troupe/task_stream.h>
 #include <troupe/task_supervisor.h>
 #include <troupe/term.h>
 #include <troupe/timer.h>

@@ -307,7 +307,75 @@ static outcome do_task_terminate(const step_args *args)
     return outcome_value(result.err == TR_OK ? TR_ATOM(OK) : tr_tuple(TR_ATOM(ERROR), result.reason));
 }
 
+/* ---- streams: the task of element x is puppet Px -------------------------------------------------------------------- */
+typedef struct elements {
+    const step_args *args;
+    size_t taken;
+} elements;
+
+static tr_msg *next_element(void *ctx)
+{
+    elements *left = ctx;
+    tr_term list = left->args->item[1];
+    if (left->taken == value_count(list)) {
+        return NULL;
+    }
+    env in = *left->args->in;
+    in.element = value_item(list, left->taken++);
+    const char *prefix = tr_atom_text(left->args->item[0]);
+    tr_term name = tr_atom(value_format("%s%s", prefix, value_text(in.element)));
+    return TR_MSG(task_play, .play = play_of(name, left->args->item[2], &in));
+}
+
+static outcome stream_opts(tr_term given, tr_task_stream_opts *opts)
+{
+    tr_term most = value_get(given, "max_concurrency");
+    tr_term timeout = value_get(given, "timeout");
+    tr_term sup = value_get(given, "sup");
+    *opts = (tr_task_stream_opts){
+        .max_concurrency = value_is_int(most) ? (size_t)tr_int_value(most) : 0,
+        .unordered = tr_same(value_get(given, "ordered"), TR_ATOM(FALSE)),
+        .timeout_ms = tr_is_none(timeout) ? 0 : value_ms(timeout),
+        .on_timeout =
+            value_is(value_get(given, "on_timeout"), "kill_task") ? TR_ON_TIMEOUT_KILL_TASK : TR_ON_TIMEOUT_EXIT,
+        .nolink = value_flag(given, "nolink")};
+    return tr_is_none(sup) ? outcome_value(TR_ATOM(OK)) : step_dest(sup, &opts->sup);
+}
+
+/* A result whose time was up is an exit here. */
+static tr_term stream_result(const tr_task_result *result)
+{
+    return result->err == TR_E_TIMEOUT ? tr_tuple(tr_atom("exit"), result->reason) : result_term(result);
+}
+
+static outcome stream(const step_args *args)
+{
+    tr_term items[VALUE_ITEMS_MAX];
+    size_t count = 0;
+    tr_task_stream_opts opts;
+    tr_task_stream *made;
+    tr_task_result result;
+    elements left = {.args = args};
+    tr_term take = value_get(args->item[3], "take");
+    size_t most = value_is_int(take) ? (size_t)tr_int_value(take) : VALUE_ITEMS_MAX;
+    TRY(stream_opts(args->item[3], &opts));
+    if (tr_task_async_stream(TR_TASK_EACH(task_fn, task_play), next_element, &left, &opts, &made) != TR_OK) {
+        return outcome_error(tr_atom("system_limit"));
+    }
+    while (count < most && tr_task_stream_next_or_exit(made, &result)) {
+        items[count++] = stream_result(&result);
+    }
+    tr_task_stream_close(made);
+    return outcome_value(tr_list_n(count, items));
+}
+
+static outcome do_stream(const step_args *args)
+{
+    return tried(stream, args);
+}
+
 const step_verb steps_task[] = {
+    {"stream", 4, 4, do_stream},
     {"async", 2, 3, do_async},
     {"task_start", 2, 2, do_task_start},
     {"task_start_link", 2, 2, do_task_start_link},
