@@ -282,18 +282,28 @@ static tr_msg *end_of(tr_ref watch, int64_t timeout_ms)
     return tr_receive(is_down_of, &watch, timeout_ms);
 }
 
+static tr_term asked_end(int64_t timeout_ms, bool as_signal)
+{
+    if (timeout_ms == TR_SHUTDOWN_BRUTAL_KILL) {
+        return as_signal ? TR_ATOM(KILL) : TR_ATOM(KILLED);
+    }
+    return TR_ATOM(SHUTDOWN);
+}
+
 /* Its DOWN. A settled task has no monitor any more, but may still run. */
-static tr_msg *await_end(const tr_task *task, int64_t timeout_ms)
+static tr_msg *end_task(const tr_task *task, int64_t timeout_ms)
 {
     tr_ref watch = task->ref;
-    if (!tr__monitor_stands(watch)) {
-        tr_msg *msg = end_of(watch, 0);
-        if (msg != NULL) {
-            return msg;
-        }
+    bool stands = tr__monitor_stands(watch);
+    tr_msg *msg = stands ? NULL : end_of(watch, 0);
+    if (!stands && msg == NULL) {
         watch = tr_monitor(tr_to(task->pid), NULL);
     }
-    tr_msg *msg = end_of(watch, timeout_ms);
+    tr_unlink(tr_to(task->pid)); /* nothing ends the owner between this and the next: the task gets both */
+    tr_exit_signal(tr_to(task->pid), asked_end(timeout_ms, true));
+    if (msg == NULL) {
+        msg = end_of(watch, timeout_ms == TR_SHUTDOWN_BRUTAL_KILL ? TR_INFINITY : timeout_ms);
+    }
     if (msg == NULL) {
         tr_exit_signal(tr_to(task->pid), TR_ATOM(KILL));
         msg = end_of(watch, TR_INFINITY);
@@ -307,16 +317,11 @@ tr_task_result tr_task_shutdown(tr_task task, int64_t timeout_ms)
     if (task.pid == TR_NO_PID) {
         return tr_task_ignore(task);
     }
-    bool brutal = timeout_ms == TR_SHUTDOWN_BRUTAL_KILL;
-    tr_unlink(tr_to(task.pid)); /* no signal reaches the owner between this and the next: the task gets both */
-    tr_exit_signal(tr_to(task.pid), brutal ? TR_ATOM(KILL) : TR_ATOM(SHUTDOWN));
-    tr_task_result end = tr__task_result_of(await_end(&task, brutal ? TR_INFINITY : timeout_ms));
+    tr_task_result end = tr__task_result_of(end_task(&task, timeout_ms));
     tr_msg *value = tr_receive_ref(task.ref, 0); /* it came before the DOWN, if ever */
     if (value != NULL) {
         return (tr_task_result){.err = TR_OK, .value = value};
     }
-    if (tr_same(end.reason, brutal ? TR_ATOM(KILLED) : TR_ATOM(SHUTDOWN))) {
-        return (tr_task_result){.err = TR_E_TIMEOUT};
-    }
-    return end;
+    bool as_asked = tr_same(end.reason, asked_end(timeout_ms, false));
+    return as_asked ? (tr_task_result){.err = TR_E_TIMEOUT} : end;
 }
