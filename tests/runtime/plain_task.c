@@ -8,7 +8,7 @@
 #include "tests/support/plain.h"
 
 #if PLAIN_SLOWER > 1
-enum { OWNERS = 8, KILLS = 600, RACES = 1000, IN_FLIGHT = 1000, ELEMENTS = 300 };
+enum { OWNERS = 6, KILLS = 60, RACES = 400, IN_FLIGHT = 300, ELEMENTS = 200 };
 #else
 enum { OWNERS = 16, KILLS = 6000, RACES = 10000, IN_FLIGHT = 10000, ELEMENTS = 3000 };
 #endif

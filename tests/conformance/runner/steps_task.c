@@ -102,13 +102,16 @@ static void run_attempt(void *ctx)
     at->result = at->step(at->args);
 }
 
-/* A step whose library function may end its caller. A wrong owner is a bug of the caller. */
+/* A step whose library function may end its caller. A wrong owner is a bug of the caller, and so is too little room. */
 static outcome tried(outcome (*step)(const step_args *args), const step_args *args)
 {
     attempt at = {.step = step, .args = args};
     tr_term reason;
     if (!tr__catch(run_attempt, &at, &reason)) {
         return at.result;
+    }
+    if (value_is(reason, "max_children")) {
+        return outcome_error(tr_atom("%RuntimeError{}"));
     }
     bool misuse = value_is(value_item(reason, 0), "badarg");
     return misuse ? outcome_error(tr_atom("%ArgumentError{}")) : outcome_exit(reason);
