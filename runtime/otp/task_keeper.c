@@ -93,10 +93,9 @@ static void start(keeper *self, const tr__stream_order *order)
     const tr__stream_keeping *of = self->of;
     const tr__task_birth *birth = (const void *)(of + 1);
     tr_pid pid;
-    tr_err err = of->supervised
-                     ? tr__task_start_supervised(tr_to(order->sup), birth, of->birth_bytes, of->name,
-                                                 of->shutdown_ms, of->link, &pid)
-                     : tr__task_spawn(birth, of->birth_bytes, of->name, true, &pid);
+    tr_err err = of->supervised ? tr__task_start_supervised(tr_to(order->sup), birth, of->birth_bytes,
+                                                            of->name, of->shutdown_ms, of->link, &pid)
+                                : tr__task_spawn(birth, of->birth_bytes, of->name, true, &pid);
     if (err != TR_OK) {
         tell(self, (tr__stream_event){.news = TR__STREAM_REFUSED, .slot = order->slot, .err = err});
         return;
@@ -167,10 +166,9 @@ static void ended(keeper *self, const tr_down_msg *down)
         return;
     }
     uint32_t at = forget(self, down);
-    tell(self, (tr__stream_event){.news = TR__STREAM_ENDED,
-                                  .slot = at,
-                                  .late = self->slots[at].late,
-                                  .reason = down->reason});
+    tell(self,
+         (tr__stream_event){
+             .news = TR__STREAM_ENDED, .slot = at, .late = self->slots[at].late, .reason = down->reason});
 }
 
 static bool any(const tr_msg *msg, void *unused)

@@ -62,8 +62,7 @@ static tr_task_stream_opts checked(const tr_task_stream_opts *given)
         refuse("max_concurrency");
     }
     opts.timeout_ms = opts.timeout_ms == 0 ? TR_TASK_TIMEOUT_MS : opts.timeout_ms;
-    opts.max_concurrency =
-        opts.max_concurrency == 0 ? (size_t)tr_node_workers() : opts.max_concurrency;
+    opts.max_concurrency = opts.max_concurrency == 0 ? (size_t)tr_node_workers() : opts.max_concurrency;
     return opts;
 }
 
@@ -237,8 +236,8 @@ static uint32_t take_slot(tr_task_stream *stream)
 static bool is_answer(const tr_msg *msg, void *ctx)
 {
     const tr__stream_event *event = TR_MATCH(msg, tr__stream_event);
-    return is_of_stream(msg, ctx) && (event == NULL ? tr_msg_kind_of(msg) == TR_MSG_DOWN
-                                                    : event->news != TR__STREAM_ENDED);
+    return is_of_stream(msg, ctx) &&
+           (event == NULL ? tr_msg_kind_of(msg) == TR_MSG_DOWN : event->news != TR__STREAM_ENDED);
 }
 
 static tr_err keeper_ended(tr_task_stream *stream, tr_msg *msg, tr_task_result *result)
@@ -342,7 +341,9 @@ bool tr_task_stream_next_or_exit(tr_task_stream *stream, tr_task_result *result)
     if (err == TR_E_LIMIT) {
         tr_error(tr_atom("max_children"));
     }
-    tr_term reason = err == TR_E_TIMEOUT ? TR_ATOM(TIMEOUT) : err == TR_E_EXIT ? result->reason : TR_ATOM(NOPROC);
+    tr_term reason = err == TR_E_TIMEOUT ? TR_ATOM(TIMEOUT)
+                     : err == TR_E_EXIT  ? result->reason
+                                         : TR_ATOM(NOPROC);
     tr__task_exit(reason, "Task.Supervised", "stream", tr_list(tr__task_ms(stream->opts.timeout_ms)));
 }
 

@@ -30,9 +30,9 @@ TR_MESSAGE_TERMS(
     {
         tr__stream_news news;
         uint32_t slot;
-        tr_pid pid;  /* STARTED: it waits for its work */
-        tr_err err;  /* REFUSED */
-        bool late;   /* ENDED: killed because its time was up */
+        tr_pid pid; /* STARTED: it waits for its work */
+        tr_err err; /* REFUSED */
+        bool late;  /* ENDED: killed because its time was up */
         tr_term reason;
     },
     offsetof(tr__stream_event, reason));

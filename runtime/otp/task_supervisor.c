@@ -69,7 +69,8 @@ static tr_err async(tr_dest sup, const tr_task_job *job, int64_t shutdown_ms, bo
     size_t bytes;
     TR_CHECK(job->fn != NULL);
     tr_scratch_mark mark = tr_scratch();
-    const tr__task_birth *birth = tr__task_birth_of((tr__task_birth){.fn = job->fn, .supervised = true}, &bytes);
+    const tr__task_birth *birth =
+        tr__task_birth_of((tr__task_birth){.fn = job->fn, .supervised = true}, &bytes);
     tr_err err = tr__task_start_supervised(sup, birth, bytes, job->name, shutdown_ms, link, &pid);
     tr_scratch_release(mark);
     if (err != TR_OK) {

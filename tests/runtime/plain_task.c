@@ -93,12 +93,14 @@ static tr_msg *run(const errand *of)
     default:
         break;
     }
-    return dice(&seed, 2) == 0 ? TR_MSG(num, .n = of->n) : TR_MSG(tr_term_msg, .value = tr_string("a value of some length"));
+    return dice(&seed, 2) == 0 ? TR_MSG(num, .n = of->n)
+                               : TR_MSG(tr_term_msg, .value = tr_string("a value of some length"));
 }
 
 static tr_task_job some_job(unsigned *seed)
 {
-    return *TR_TASK(run, errand, .seed = (unsigned)rand_r(seed), .text = tr_string("an argument of some length"));
+    return *TR_TASK(run, errand, .seed = (unsigned)rand_r(seed),
+                    .text = tr_string("an argument of some length"));
 }
 
 static void note(tr_task_result result)
@@ -155,7 +157,8 @@ static void settle_somehow(tr_task task, unsigned *seed)
 static void many_somehow(tr_task *tasks, size_t count, unsigned *seed)
 {
     tr_task_result results[HELD];
-    tr_task_yield_opts opts = {.timeout_ms = dice(seed, 4), .limit = dice(seed, 4), .late = (tr_task_late)dice(seed, 3)};
+    tr_task_yield_opts opts = {
+        .timeout_ms = dice(seed, 4), .limit = dice(seed, 4), .late = (tr_task_late)dice(seed, 3)};
     if (dice(seed, 3) == 0) {
         tr_err err = tr_task_await_many(tasks, count, dice(seed, 4), results);
         atomic_fetch_add(&at.results, err == TR_OK ? count : 0);
@@ -194,7 +197,8 @@ static void stream_somehow(unsigned *seed)
         opts.sup = supervisor();
         opts.nolink = dice(seed, 2) == 0;
     }
-    if (!PLAIN_CHECK(tr_task_async_stream(TR_TASK_EACH(run, errand), next_errand, &from, &opts, &stream) == TR_OK)) {
+    if (!PLAIN_CHECK(tr_task_async_stream(TR_TASK_EACH(run, errand), next_errand, &from, &opts, &stream) ==
+                     TR_OK)) {
         return;
     }
     while (dice(seed, 8) != 0 && tr_task_stream_next(stream, &result) == TR_OK) {
@@ -266,8 +270,8 @@ static void keep_supervisor(void)
 {
     tr_started started;
     if (!tr_is_alive(atomic_load(&at.sup)) &&
-        PLAIN_CHECK(tr_task_supervisor_start_link(&(tr_task_supervisor_opts){.max_children = 40}, NULL, &started) ==
-                    TR_OK)) {
+        PLAIN_CHECK(tr_task_supervisor_start_link(&(tr_task_supervisor_opts){.max_children = 40}, NULL,
+                                                  &started) == TR_OK)) {
         atomic_store(&at.sup, started.pid);
     }
 }
@@ -416,10 +420,12 @@ static void stream(const void *unused)
     for (int unordered = 0; unordered < 2; unordered++) {
         int64_t next = 0;
         int64_t count = 0;
-        tr_task_stream_opts opts = {.max_concurrency = 16, .timeout_ms = TR_INFINITY, .unordered = unordered == 1};
+        tr_task_stream_opts opts = {
+            .max_concurrency = 16, .timeout_ms = TR_INFINITY, .unordered = unordered == 1};
         tr_task_stream *made;
         tr_task_result result;
-        PLAIN_CHECK(tr_task_async_stream(TR_TASK_EACH(give_soon, num), next_number, &next, &opts, &made) == TR_OK);
+        PLAIN_CHECK(tr_task_async_stream(TR_TASK_EACH(give_soon, num), next_number, &next, &opts, &made) ==
+                    TR_OK);
         while (tr_task_stream_next(made, &result) == TR_OK) {
             const num *value = TR_MATCH(result.value, num);
             PLAIN_CHECK(value != NULL && (int64_t)tr_task_stream_index(made) == value->n);

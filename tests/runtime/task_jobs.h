@@ -13,9 +13,9 @@ typedef enum deed {
     GIVE_AT_GO, /* n, when a go came                                      */
     GIVE_NULL,
     GIVE_TERM,
-    END,        /* tr_exit(.term)                                         */
-    END_AT_GO,  /* the same when a go came                                */
-    CRASH,      /* tr_error(.term)                                        */
+    END,             /* tr_exit(.term)                                         */
+    END_AT_GO,       /* the same when a go came                                */
+    CRASH,           /* tr_error(.term)                                        */
     IGNORE_SHUTDOWN, /* traps exits and waits for go                      */
     GIVE_AT_EXIT,    /* traps exits, gives n when asked to end            */
     END_AT_EXIT,     /* traps exits, ends with .term when asked to end    */
@@ -93,11 +93,11 @@ static inline tr_msg *do_job(const job *j)
 }
 
 #define JOB(what, ...) TR_TASK(do_job, job, .deed = what, ##__VA_ARGS__)
-#define ASYNC(...)                                             \
-    ({                                                         \
-        tr_task async_task_;                                   \
+#define ASYNC(...)                                                      \
+    ({                                                                  \
+        tr_task async_task_;                                            \
         EXPECT(tr_task_async(JOB(__VA_ARGS__), &async_task_) == TR_OK); \
-        async_task_;                                           \
+        async_task_;                                                    \
     })
 
 /* Takes the result. */
@@ -169,8 +169,8 @@ static inline void says_how_it_ends(tr_main_fn fn, const void *arg, size_t bytes
     bool is_pair = tr_term_kind_of(reason) == TR_TERM_TUPLE && tr_term_count(reason) == 2;
     tr_term where = is_pair ? tr_term_items(reason)[1] : reason;
     if (is_pair && tr_term_kind_of(where) == TR_TERM_TUPLE && tr_term_count(where) == 3) {
-        reason = tr_tuple(tr_term_items(reason)[0],
-                          tr_tuple(tr_term_items(where)[0], tr_term_items(where)[1]));
+        reason =
+            tr_tuple(tr_term_items(reason)[0], tr_tuple(tr_term_items(where)[0], tr_term_items(where)[1]));
     } else if (is_pair && tr_is_tagged(reason, "badarg", 2) && tr_is_tagged(where, "task_owner", 2)) {
         reason = tr_tuple(TR_ATOM(BADARG), tr_atom("task_owner"));
     }

@@ -53,7 +53,10 @@ static uint64_t processes(void)
     return stats.processes;
 }
 
-#define JOBS(...) {.jobs = (const job[]){__VA_ARGS__}, .count = sizeof((job[]){__VA_ARGS__}) / sizeof(job)}
+#define JOBS(...)                                                                               \
+    {                                                                                           \
+        .jobs = (const job[]){__VA_ARGS__}, .count = sizeof((job[]){__VA_ARGS__}) / sizeof(job) \
+    }
 #define FOR_EACH_CONCURRENCY(c) for (size_t c = 1; c <= 16; c *= 4)
 
 /* ---- order ---- */
@@ -77,7 +80,8 @@ SCENE(task_stream, keeps_the_order_when_the_first_is_slow)
 {
     FOR_EACH_CONCURRENCY(most)
     {
-        table three = JOBS({.deed = GIVE_AFTER, .n = 1, .ms = 1000}, {.deed = GIVE_AFTER, .n = 2, .ms = 100}, {.n = 3});
+        table three =
+            JOBS({.deed = GIVE_AFTER, .n = 1, .ms = 1000}, {.deed = GIVE_AFTER, .n = 2, .ms = 100}, {.n = 3});
         tr_task_stream *stream = a_stream(&three, (tr_task_stream_opts){.max_concurrency = most});
         EXPECT(say_stream(stream) == TR_E_NOT_FOUND);
         tr_task_stream_close(stream);
@@ -162,7 +166,8 @@ SCENE(task_stream, never_runs_more_than_it_may)
         tr_task_stream_opts opts = {.max_concurrency = most};
         tr_task_stream *stream;
         most_running = 0;
-        EXPECT(tr_task_async_stream(TR_TASK_EACH(counts_itself, job), next_job, &all, &opts, &stream) == TR_OK);
+        EXPECT(tr_task_async_stream(TR_TASK_EACH(counts_itself, job), next_job, &all, &opts, &stream) ==
+               TR_OK);
         tr_task_result result;
         for (int64_t i = 0; i < 40; i++) {
             EXPECT(tr_task_stream_next(stream, &result) == TR_OK && TR_MATCH(result.value, num)->n == i);
@@ -209,11 +214,10 @@ SCENE(task_stream, kills_a_late_task_and_goes_on)
         SAID("ok 1", "late", "ok 3");
     }
     table two = JOBS({.deed = GIVE_AT_GO}, {.n = 2});
-    tr_task_stream *stream =
-        a_stream(&two, (tr_task_stream_opts){.max_concurrency = 2,
-                                             .timeout_ms = 50,
-                                             .unordered = true,
-                                             .on_timeout = TR_ON_TIMEOUT_KILL_TASK});
+    tr_task_stream *stream = a_stream(&two, (tr_task_stream_opts){.max_concurrency = 2,
+                                                                  .timeout_ms = 50,
+                                                                  .unordered = true,
+                                                                  .on_timeout = TR_ON_TIMEOUT_KILL_TASK});
     EXPECT(say_stream(stream) == TR_E_NOT_FOUND);
     tr_task_stream_close(stream);
     SAID("ok 2", "late");
@@ -297,7 +301,8 @@ SCENE(task_stream, a_consumer_that_traps_gets_the_exit_in_its_place)
 SCENE(task_stream, nolink_gives_exits_without_trapping)
 {
     tr_dest sup = a_supervisor(0);
-    table three = JOBS({.deed = GIVE_AFTER, .n = 1, .ms = 100}, {.deed = END, .term = tr_atom("boom")}, {.n = 3});
+    table three =
+        JOBS({.deed = GIVE_AFTER, .n = 1, .ms = 100}, {.deed = END, .term = tr_atom("boom")}, {.n = 3});
     tr_task_stream *stream =
         a_stream(&three, (tr_task_stream_opts){.max_concurrency = 3, .sup = sup, .nolink = true});
     EXPECT(say_stream(stream) == TR_E_NOT_FOUND);

@@ -100,9 +100,11 @@ SCENE(task_supervisor, a_task_is_granted_its_shutdown_time)
     EXPECT(tr_supervisor_get_childspec(sup, tr_pid_term(task.pid), &info) == TR_OK);
     EXPECT(info.shutdown_ms == TR_SHUTDOWN_BRUTAL_KILL && info.restart == TR_TEMPORARY);
     EXPECT(tr_task_supervisor_async_nolink(sup, JOB(GIVE_AT_GO), 100, &task) == TR_OK);
-    EXPECT(tr_supervisor_get_childspec(sup, tr_pid_term(task.pid), &info) == TR_OK && info.shutdown_ms == 100);
+    EXPECT(tr_supervisor_get_childspec(sup, tr_pid_term(task.pid), &info) == TR_OK &&
+           info.shutdown_ms == 100);
     task = an_async(sup, JOB(GIVE_AT_GO));
-    EXPECT(tr_supervisor_get_childspec(sup, tr_pid_term(task.pid), &info) == TR_OK && info.shutdown_ms == 5000);
+    EXPECT(tr_supervisor_get_childspec(sup, tr_pid_term(task.pid), &info) == TR_OK &&
+           info.shutdown_ms == 5000);
 }
 
 /* [async/1] and [async_nolink/1] raises when :max_children is reached */
@@ -244,7 +246,8 @@ SCENE(task_supervisor, start_child_takes_restart_and_shutdown)
 {
     tr_child_info info;
     tr_dest sup = a_supervisor(&(tr_task_supervisor_opts){.max_restarts = 1});
-    tr_task_child_opts opts = {.restart = TR_TRANSIENT, .shutdown_ms = TR_SHUTDOWN_BRUTAL_KILL, .name = "errand"};
+    tr_task_child_opts opts = {
+        .restart = TR_TRANSIENT, .shutdown_ms = TR_SHUTDOWN_BRUTAL_KILL, .name = "errand"};
     tr_sup_result result = a_child(sup, tr_atom("boom"), &opts);
     EXPECT(tr_supervisor_get_childspec(sup, tr_pid_term(result.pid), &info) == TR_OK);
     EXPECT(info.restart == TR_TRANSIENT && info.shutdown_ms == TR_SHUTDOWN_BRUTAL_KILL);

@@ -46,9 +46,9 @@ typedef struct tr_task_job {
 } tr_task_job;
 
 /** A job from a typed function `tr_msg *fn(const A *arg)` and its argument, which is copied with terms and blobs. */
-#define TR_TASK(task_fn, A, ...)                                                         \
+#define TR_TASK(task_fn, A, ...)                                                        \
     (&(tr_task_job){.fn = (tr_task_fn)(1 ? (task_fn) : (tr_msg * (*)(const A *)) NULL), \
-                    .arg = TR_MSG(A, __VA_ARGS__),                                       \
+                    .arg = TR_MSG(A, __VA_ARGS__),                                      \
                     .name = #task_fn})
 
 /** What became of a task. */
@@ -89,7 +89,7 @@ size_t tr_task_callers(const tr_pid **callers);
 tr_task_result tr_task_await(tr_task task, int64_t timeout_ms);
 /** Typed: err = TR_AWAIT(task, 5000, user, &out); TR_E_TYPE when the value is something else. Terms and blobs of out
  *  live as long as a value. */
-#define TR_AWAIT(task, timeout_ms, T, out)                                       \
+#define TR_AWAIT(task, timeout_ms, T, out) \
     tr__task_unpack(tr_task_await((task), (timeout_ms)), TR_TYPE(T), (1 ? (out) : (T *)NULL))
 /** The same for a result that is there: err = TR_TASK_VALUE(results[0], user, &out); takes its value. */
 #define TR_TASK_VALUE(result, T, out) tr__task_unpack((result), TR_TYPE(T), (1 ? (out) : (T *)NULL))
@@ -115,7 +115,8 @@ typedef enum tr_task_late { TR_LATE_KEEP, TR_LATE_IGNORE, TR_LATE_KILL } tr_task
 typedef struct tr_task_yield_opts {
     int64_t timeout_ms; /* TR_INFINITY: none */
     size_t limit;       /* come back when so many are settled; 0: all */
-    tr_task_late late;  /* time is up: what happens to the rest (tr_task_ignore, or shutdown with brutal kill) */
+    tr_task_late
+        late; /* time is up: what happens to the rest (tr_task_ignore, or shutdown with brutal kill) */
 } tr_task_yield_opts;
 /** Yields to many at once. results[i] is task i's. A limit that is reached leaves the rest alone.
  *  Misuse and cost as tr_task_await_many. */

@@ -99,9 +99,10 @@ static outcome start_tasksup(const actor *as)
     tr_term most = value_get(as->opts, "max_children");
     tr_term restarts = value_get(as->opts, "max_restarts");
     tr_term seconds = value_get(as->opts, "max_seconds");
-    tr_task_supervisor_opts opts = {.max_children = value_is_int(most) ? tr_int_value(most) : 0,
-                                    .max_restarts = value_is_int(restarts) ? (int32_t)tr_int_value(restarts) : 0,
-                                    .max_seconds = value_is_int(seconds) ? (int32_t)tr_int_value(seconds) : 0};
+    tr_task_supervisor_opts opts = {
+        .max_children = value_is_int(most) ? tr_int_value(most) : 0,
+        .max_restarts = value_is_int(restarts) ? (int32_t)tr_int_value(restarts) : 0,
+        .max_seconds = value_is_int(seconds) ? (int32_t)tr_int_value(seconds) : 0};
     tr_start_opts start;
     TRY(sup_start_opts(as->opts, &start));
     tr_err err = tr_task_supervisor_start_link(&opts, &start, &started);

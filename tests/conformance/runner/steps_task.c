@@ -335,13 +335,13 @@ static outcome stream_opts(tr_term given, tr_task_stream_opts *opts)
     tr_term most = value_get(given, "max_concurrency");
     tr_term timeout = value_get(given, "timeout");
     tr_term sup = value_get(given, "sup");
-    *opts = (tr_task_stream_opts){
-        .max_concurrency = value_is_int(most) ? (size_t)tr_int_value(most) : 0,
-        .unordered = tr_same(value_get(given, "ordered"), TR_ATOM(FALSE)),
-        .timeout_ms = tr_is_none(timeout) ? 0 : value_ms(timeout),
-        .on_timeout =
-            value_is(value_get(given, "on_timeout"), "kill_task") ? TR_ON_TIMEOUT_KILL_TASK : TR_ON_TIMEOUT_EXIT,
-        .nolink = value_flag(given, "nolink")};
+    *opts = (tr_task_stream_opts){.max_concurrency = value_is_int(most) ? (size_t)tr_int_value(most) : 0,
+                                  .unordered = tr_same(value_get(given, "ordered"), TR_ATOM(FALSE)),
+                                  .timeout_ms = tr_is_none(timeout) ? 0 : value_ms(timeout),
+                                  .on_timeout = value_is(value_get(given, "on_timeout"), "kill_task")
+                                                    ? TR_ON_TIMEOUT_KILL_TASK
+                                                    : TR_ON_TIMEOUT_EXIT,
+                                  .nolink = value_flag(given, "nolink")};
     return tr_is_none(sup) ? outcome_value(TR_ATOM(OK)) : step_dest(sup, &opts->sup);
 }
 
