@@ -1,13 +1,12 @@
 /* task_many.c: waiting for many tasks at once. */
 #include "runtime/otp/task.h"
 
-#include <string.h>
 #include <troupe/timer.h>
 
 #include "runtime/core/process.h"
 
-/* Which task a message is about: open addressing by reference, on scratch memory. A task that is settled stays in it:
- * nothing of it comes any more. */
+/* Which task a message is about: open addressing by reference. A task that is settled stays in it: nothing of it comes any
+ * more. */
 typedef struct waiting {
     const tr_task *tasks;
     size_t count;
@@ -32,12 +31,14 @@ static waiting wait_for(const tr_task *tasks, size_t count, tr_task_result *resu
     while (wait.room < 2 * count) {
         wait.room *= 2;
     }
-    wait.slots = tr_scratch_alloc(wait.room * sizeof(*wait.slots));
-    memset(wait.slots, 0, wait.room * sizeof(*wait.slots));
     for (size_t i = 0; i < count; i++) {
         tr__task_check_owner(&tasks[i]);
+    }
+    wait.slots = tr_alloc(wait.room * sizeof(*wait.slots));
+    for (size_t i = 0; i < count; i++) {
         size_t at = slot_of(&wait, tasks[i].ref);
         if (wait.slots[at] != 0) {
+            tr_free(wait.slots);
             tr_error(tr_tuple(TR_ATOM(BADARG), tr_tuple(tr_atom("task_twice"), tr_pid_term(tasks[i].pid))));
         }
         wait.slots[at] = i + 1;
@@ -93,6 +94,7 @@ static const tr_task_result *await_all(const tr_task *tasks, size_t count, int64
         const tr_task_result *next = settle_next(&wait, deadline, results);
         ended = next == NULL ? &late : next->err != TR_OK ? next : NULL;
     }
+    tr_free(wait.slots);
     for (size_t i = 0; i < count && ended != NULL; i++) {
         if (results[i].err == TR_E_TIMEOUT) {
             tr_demonitor(tasks[i].ref, true);
@@ -142,6 +144,7 @@ void tr_task_yield_many(const tr_task *tasks, size_t count, const tr_task_yield_
     for (; left > 0 && in_time; left--) {
         in_time = settle_next(&wait, deadline, results) != NULL;
     }
+    tr_free(wait.slots);
     for (size_t i = 0; i < count && !in_time; i++) {
         if (results[i].err == TR_E_TIMEOUT) {
             treat_late(&tasks[i], opts->late, &results[i]);

@@ -499,3 +499,41 @@ SCENE(task_stream, options_that_do_not_exist_are_refused)
     says_how_it_ends(opens_badly, &opts, sizeof opts);
     SAID("ended {badarg,on_timeout}", "ended {badarg,timeout}", "ended {badarg,nolink}");
 }
+
+/* ---- in a server ---- */
+
+typedef struct summer {
+    int64_t sum;
+} summer;
+
+static tr_next summer_handle_call(summer *self, tr_from from, const tr_msg *msg)
+{
+    table three = JOBS({.n = 1}, {.deed = GIVE_AFTER, .n = 2, .ms = 100}, {.n = 3});
+    tr_task_result result;
+    tr_task_stream *stream = a_stream(&three, (tr_task_stream_opts){.max_concurrency = 2});
+    while (tr_task_stream_next(stream, &result) == TR_OK) {
+        self->sum += TR_MATCH(result.value, num)->n;
+    }
+    tr_task_stream_close(stream);
+    return TR_MATCH(msg, go) != NULL ? TR_REPLY(from, num, .n = self->sum) : tr_unexpected(msg);
+}
+
+static tr_next summer_handle_info(summer *self, const tr_msg *msg)
+{
+    (void)self;
+    say("info %s", msg->type->name);
+    return TR_NOREPLY;
+}
+
+TR_GEN_SERVER(summer, .handle_call = summer_handle_call, .handle_info = summer_handle_info,
+              .trap_exit = true);
+
+SCENE(task_stream, works_inside_a_callback)
+{
+    tr_started started;
+    num out = {0};
+    EXPECT(tr_gen_server_start(summer_server, NULL, 0, NULL, &started) == TR_OK);
+    EXPECT(TR_CALL(started.pid, 5000, num, &out, go) == TR_OK && out.n == 6);
+    settle();
+    SAID(); /* nothing of the stream reached handle_info, not even the keeper's EXIT */
+}

@@ -1,4 +1,5 @@
 /* Tasks under a supervisor. Comments name the cases of Elixir's task/supervisor_test that a scene ports. */
+#include "runtime/otp/task.h"
 #include "tests/runtime/task_jobs.h"
 
 static tr_dest a_supervisor(const tr_task_supervisor_opts *opts)
@@ -198,6 +199,22 @@ SCENE(task_supervisor, a_task_whose_owner_died_before_it_got_work_ends)
     EXPECT(children_of(sup, &child) == 0);
     SAID();
     REPORTED();
+}
+
+/* ... and 5 s at most for that work */
+SCENE(task_supervisor, a_task_that_gets_no_work_ends)
+{
+    tr_pid pid;
+    size_t bytes;
+    tr_dest sup = a_supervisor(NULL);
+    const tr__task_birth *birth =
+        tr__task_birth_of((tr__task_birth){.fn = (tr_task_fn)do_job, .supervised = true}, &bytes);
+    EXPECT(tr__task_start_supervised(sup, birth, bytes, "idle", 0, false, &pid) == TR_OK);
+    tr_sleep(4999);
+    EXPECT(tr_is_alive(pid));
+    tr_sleep(2);
+    EXPECT(!tr_is_alive(pid));
+    REPORTED("process.crashed timeout", "supervisor.child_terminated timeout");
 }
 
 /* ---- start_child ---- */
