@@ -1,0 +1,96 @@
+"""gen_statems: a random table of rules, and events that run into it."""
+from generator.base import Generator, listed
+
+STATES = ["a", "b", "c"]
+EVENTS = ["e1", "e2", "e3", "e4"]
+
+
+class GenStatem(Generator):
+    """Time-outs are far from each other and from the ends of waits; a round has few ops, then waits for all."""
+    family = "gen_statem"
+    ROUND = 4
+    WAIT = 900
+    CALL = 700
+
+    def write(self):
+        enter = self.chance(.5)
+        options = {"first": "a", "state": 0, "on": self.rules(enter)}
+        if enter:
+            options["enter"] = True
+        for name in ("c1", "c2"):
+            self.add("proc", name)
+        self.add("start", "sm", "m", options)
+        count, busy = 0, set()
+        for _ in range(self.number(8, 18)):
+            if count >= self.ROUND or busy:
+                self.add("wait", self.WAIT)
+                count = 0
+                busy.clear()
+            count += 1
+            self.client = self.one(name for name in ("c1", "c2") if name not in busy)
+            kind = self.pick((12, "cast"), (3, "call"), (2, "info"), (2, "state"), (2, "burst"), (1, "script"), (1, "stop_reply"))
+            if kind in ("call", "stop_reply"):
+                busy.add(self.client)
+            getattr(self, kind)()
+        self.add("wait", self.WAIT)
+        self.add("sys", "m", "get_state")
+
+    # ---- rules
+    def timer(self):
+        return self.pick((3, ["state_timeout", 400, "st"]), (2, ["timeout", 250, "et"]), (3, [["timeout", "g"], 100, "gt"]),
+                         (1, [["timeout", "h"], 550, "ht"]), (2, [["timeout", "z"], 0, "z0"]), (1, [["timeout", "g"], "cancel"]),
+                         (1, ["state_timeout", "cancel"]), (1, ["state_timeout", "infinity", "x"]))
+
+    def result(self, actions):
+        data = self.pick((3, "$s"), (1, ["$add", "$s", 1]))
+        return ["ret", self.pick((6, ["next_state", self.one(STATES), data, listed(*actions)]),
+                                 (5, ["keep_state", data, listed(*actions)]), (1, ["repeat_state", data, listed(*actions)]))]
+
+    def rules(self, enter):
+        rules = []
+        for state in STATES:
+            for event in EVENTS:
+                if self.chance(.75):
+                    actions = [self.pick((3, self.timer()), (3, ["next_event", "internal", self.one(["n1", "n2"])]),
+                                         (1, ["next_event", "cast", "n3"])) for _ in range(self.one([0, 0, 1, 1, 2]))]
+                    postpone = ["ret", ["keep_state", "$s", listed("postpone")]]
+                    rules.append([state, "cast", event, postpone if self.chance(.25) else self.result(actions)])
+            for event in ("n1", "n2"):
+                if self.chance(.5):
+                    rules.append([state, "internal", event, self.result([])])
+            for event in ("state_timeout", "timeout", ["timeout", "g"], ["timeout", "h"]):
+                if self.chance(.5):
+                    rules.append([state, event, "_", self.result([])])
+            if enter and self.chance(.4):
+                rules.append([state, "enter", "_", ["ret", ["keep_state", ["$add", "$s", 100]]]])
+            if self.chance(.5):
+                rules.append([state, "call", "q1", ["ret", ["next_state", self.one(STATES), "$s", listed(["reply", "$from", "moved"])]]])
+            if self.chance(.3):
+                rules.append([state, "call", "q2", ["ret", ["keep_state_and_data", listed("postpone")]]])
+        return rules
+
+    # ---- ops
+    def cast(self):
+        self.add("smcast", "m", self.one(EVENTS))
+
+    def call(self):
+        self.add(self.client, ["smcall", "m", self.one(["q1", "q2", "q3"]), self.CALL])
+
+    def info(self):
+        self.add("send", "m", "hello")
+
+    def state(self):
+        self.add("sys", "m", "get_state")
+
+    def burst(self):
+        events = [["smcast", "m", self.one(EVENTS)] for _ in range(self.number(2, 5))]
+        self.add(self.client, ["seq", ["sys", "m", "suspend"], *events, ["sys", "m", "resume"]])
+
+    def script(self):
+        actions = listed(self.timer(), ["next_event", "internal", "n1"], self.timer())
+        self.add("smcast", "m", ["run", self.pick((2, ["ret", ["next_state", self.one(STATES), "$s", actions]]),
+                                                  (1, ["ret", ["stop", "why"]]), (1, ["ret", ["bad", 1]]), (1, ["error", "boom"]))])
+
+    def stop_reply(self):
+        script = ["run", ["ret", ["stop_and_reply", "normal", listed(["reply", "$from", "bye"])]]]
+        self.add(self.client, ["smcall", "m", script if self.chance(.4) else "q3", self.CALL])
