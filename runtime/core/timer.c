@@ -226,9 +226,10 @@ tr_ref tr_send_interval(int64_t ms, tr_dest dest, tr_msg *msg)
     return timer_set(timer, timer->period_ms);
 }
 
+/* The signal is the timer's own, not the setter's: a parent's EXIT would end a server, and one's own normal end oneself. */
 tr_ref tr_exit_after(int64_t ms, tr_dest dest, tr_term reason)
 {
-    return timer_set(timer_new(TIMER_EXIT, dest, tr__exit_make(TR__SIG_EXIT, tr_self(), reason), 0), ms);
+    return timer_set(timer_new(TIMER_EXIT, dest, tr__exit_make(TR__SIG_EXIT, TR_NO_PID, reason), 0), ms);
 }
 
 tr_ref tr_apply_after(int64_t ms, tr_main_fn fn, const void *arg, size_t arg_bytes)

@@ -155,3 +155,14 @@ SCENE(timer, many_can_be_cancelled_in_any_order)
     }
     EXPECT(next_number(5000) == -1);
 }
+
+/* In OTP a process of the timer server sends it: the setter's normal end is not asked for, nor does a parent call. */
+SCENE(timer, an_exit_after_a_while_comes_from_nobody)
+{
+    (void)tr_exit_after(10, tr_to(tr_self()), TR_ATOM(NORMAL));
+    tr_sleep(20); /* one's own normal would have ended this scene */
+    (void)tr_trap_exit(true);
+    (void)tr_exit_after(10, tr_to(tr_self()), tr_atom("late"));
+    const tr_exit_msg *exit = TR_RECEIVE(tr_exit_msg, 20);
+    EXPECT(exit != NULL && exit->from == TR_NO_PID && tr_same(exit->reason, tr_atom("late")));
+}

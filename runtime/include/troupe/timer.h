@@ -27,7 +27,8 @@ int64_t tr_read_timer(tr_ref timer);
 /** A copy of msg every ms, first after ms; ends with tr_cancel_interval or when dest's process dies. Takes
  *  msg. ms >= 1. */
 tr_ref tr_send_interval(int64_t ms, tr_dest dest, tr_msg *msg);
-/** An exit signal to dest after ms (kill_after: reason kill). */
+/** An exit signal to dest after ms (kill_after: reason kill). It comes from nobody (TR_NO_PID), as it comes from a
+ *  process nobody knows in OTP: never from a parent or from dest itself. */
 tr_ref tr_exit_after(int64_t ms, tr_dest dest, tr_term reason);
 /** Runs fn(arg) in a fresh process after ms. arg is copied. */
 tr_ref tr_apply_after(int64_t ms, tr_main_fn fn, const void *arg, size_t arg_bytes);
