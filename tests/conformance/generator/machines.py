@@ -9,8 +9,8 @@ class GenStatem(Generator):
     """Time-outs are far from each other and from the ends of waits; a round has few ops, then waits for all."""
     family = "gen_statem"
     ROUND = 4
-    WAIT = 900
-    CALL = 700
+    WAIT = 450
+    CALL = 370
 
     def write(self):
         enter = self.chance(.5)
@@ -37,8 +37,8 @@ class GenStatem(Generator):
 
     # ---- rules
     def timer(self):
-        return self.pick((3, ["state_timeout", 400, "st"]), (2, ["timeout", 250, "et"]), (3, [["timeout", "g"], 100, "gt"]),
-                         (1, [["timeout", "h"], 550, "ht"]), (2, [["timeout", "z"], 0, "z0"]), (1, [["timeout", "g"], "cancel"]),
+        return self.pick((3, ["state_timeout", 210, "st"]), (2, ["timeout", 130, "et"]), (3, [["timeout", "g"], 60, "gt"]),
+                         (1, [["timeout", "h"], 290, "ht"]), (2, [["timeout", "z"], 0, "z0"]), (1, [["timeout", "g"], "cancel"]),
                          (1, ["state_timeout", "cancel"]), (1, ["state_timeout", "infinity", "x"]))
 
     def result(self, actions):

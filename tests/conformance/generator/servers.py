@@ -3,11 +3,11 @@ from generator.base import Generator
 
 
 class GenServer(Generator):
-    """Every op is over before a time-out of 100 (calls) or 150 (idle) could be: a round has few ops, then waits for all."""
+    """Every op is over before a time-out of 70 (calls) or 130 (idle) could be: a round has few ops, then waits for all."""
     family = "gen_server"
     ROUND = 4
-    WAIT = 350
-    CALL = 100
+    WAIT = 230
+    CALL = 70
 
     def write(self):
         self.servers = ["s%d" % i for i in range(self.number(1, 2))]
@@ -42,7 +42,7 @@ class GenServer(Generator):
 
     def start(self, name):
         options = {"trap": self.chance(.4), "state": self.number(0, 3)}
-        init = self.pick((6, None), (1, ["ok", "$s", 150]), (1, ["ok", "$s", ["continue", "c0"]]), (1, ["ok", "$s", "hibernate"]),
+        init = self.pick((6, None), (1, ["ok", "$s", 130]), (1, ["ok", "$s", ["continue", "c0"]]), (1, ["ok", "$s", "hibernate"]),
                          (.3, "ignore"), (.3, ["stop", "no"]), (.2, ["what"]))
         if init:
             options["init"] = [["ret", init]]
@@ -54,7 +54,7 @@ class GenServer(Generator):
             options["hibernate_after"] = 50
         options["on"] = {
             "continue:c1": [["ret", self.pick((3, ["noreply", ["$add", "$s", 1]]), (1, ["noreply", "$s", ["continue", "c2"]]),
-                                              (1, ["noreply", "$s", 150]), (1, ["stop", "from_c", "$s"]))]],
+                                              (1, ["noreply", "$s", 130]), (1, ["stop", "from_c", "$s"]))]],
             "info:timeout": [["ret", self.pick((4, ["noreply", ["$add", "$s", 10]]), (1, ["stop", "normal", "$s"]),
                                                (1, ["noreply", "$s", ["continue", "c2"]]))]]}
         way = self.pick((6, "start_link"), (2, "start"), (1, "start_monitor"))
@@ -68,7 +68,7 @@ class GenServer(Generator):
             self.add("c1", ["start_link", "gs", name, options])
 
     def tail(self):
-        return self.pick((10, []), (2, [150]), (1, [0]), (2, [["continue", "c1"]]), (1, ["hibernate"]))
+        return self.pick((10, []), (2, [130]), (1, [0]), (2, [["continue", "c1"]]), (1, ["hibernate"]))
 
     def new_state(self):
         return self.pick((3, "$s"), (2, ["$add", "$s", 1]))
@@ -124,9 +124,9 @@ class GenServer(Generator):
                          (1, ["run", ["ret", ["stop", "why", "$s"]]]))
         # In hold until the answer is asked for, or the client's loop would take it as a message.
         self.add(client, ["seq", ["hold", True], ["send_request", name, self.server, body]])
-        self.add(client, [self.one(["wait_response", "receive_response"]), name, 50])
+        self.add(client, [self.one(["wait_response", "receive_response"]), name, 60])
         self.busy.add(client)
-        self.add("wait", 150)
+        self.add("wait", 120)
         self.add(client, ["hold", False])
 
     # ---- casts and messages

@@ -28,8 +28,8 @@ static bool is_wrapped(tr_term term)
 /* The only names with a capital that traces show as they are. */
 static bool is_elixir(const char *text)
 {
-    return text[0] == '%' || strcmp(text, "GenServer") == 0 || strcmp(text, "Task") == 0 ||
-           strcmp(text, "Task.Supervised") == 0;
+    return text[0] == '%' || strcmp(text, "GenServer") == 0 || strcmp(text, "PartitionSupervisor") == 0 ||
+           strcmp(text, "Task") == 0 || strcmp(text, "Task.Supervised") == 0;
 }
 
 static const char *atom_text(tr_term atom)

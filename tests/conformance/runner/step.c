@@ -172,6 +172,17 @@ static outcome from_via(tr_term name, tr_dest *dest)
     return outcome_value(TR_ATOM(OK));
 }
 
+/* Elixir asks how many partitions there are before it asks for one. */
+static outcome from_partition(tr_term name, tr_term key, tr_dest *dest)
+{
+    tr_term where = tr_tuple(tr_atom("PartitionSupervisor"), tr_atom("partitions"), tr_list(name));
+    if (tr_partition_count(name) == 0) {
+        return outcome_exit(tr_tuple(TR_ATOM(NOPROC), where));
+    }
+    *dest = tr_to(tr_partition_whereis(name, key));
+    return outcome_value(TR_ATOM(OK));
+}
+
 outcome step_dest(tr_term name, tr_dest *dest)
 {
     tr_term kind = value_item(name, 0);
@@ -192,8 +203,7 @@ outcome step_dest(tr_term name, tr_dest *dest)
         return from_via(name, dest);
     }
     if (value_is(kind, "part")) {
-        *dest = tr_to(tr_partition_whereis(first, second));
-        return outcome_value(TR_ATOM(OK));
+        return from_partition(first, second, dest);
     }
     if (value_is(kind, "alias")) {
         return from_value(world_get(NAME_ALIAS, first), dest);

@@ -11,6 +11,23 @@ static outcome gone(void)
     return outcome_exit(tr_tuple(TR_ATOM(NOPROC), where));
 }
 
+/* Elixir's front ends name their own module where Erlang's name gen_server. */
+static outcome elixir(outcome result)
+{
+    tr_term where = value_item(result.value, 1);
+    if (result.kind != OUTCOME_EXIT || !value_is(value_item(where, 0), "gen_server")) {
+        return result;
+    }
+    where = tr_tuple(tr_atom("GenServer"), value_item(where, 1), value_item(where, 2));
+    return outcome_exit(tr_tuple(value_item(result.value, 0), where));
+}
+
+static outcome stopped(tr_err err, tr_term actual)
+{
+    tr_term where = tr_tuple(tr_atom("GenServer"), tr_atom("stop"), tr_list_n(0, NULL));
+    return err == TR_OK ? outcome_value(TR_ATOM(OK)) : outcome_exit(tr_tuple(actual, where));
+}
+
 static outcome from_result(const tr_sup_result *result, bool gives_pid)
 {
     if (result->err == TR_E_NOPROC) {
@@ -215,12 +232,12 @@ static outcome do_check_childspecs(const step_args *args)
 /* ---- partition supervisors: known by their registered name -------------------------------------------------------- */
 static outcome do_pwhich(const step_args *args)
 {
-    return list_children(tr_to_name(args->item[0]), true, true);
+    return elixir(list_children(tr_to_name(args->item[0]), true, true));
 }
 
 static outcome do_pcount(const step_args *args)
 {
-    return count(tr_to_name(args->item[0]));
+    return elixir(count(tr_to_name(args->item[0])));
 }
 
 static outcome do_partitions(const step_args *args)
@@ -233,7 +250,7 @@ static outcome do_pstop(const step_args *args)
 {
     tr_term actual = TR_ATOM(NOPROC);
     tr_err err = tr_gen_server_stop(tr_to_name(args->item[0]), TR_ATOM(NORMAL), TR_INFINITY, &actual);
-    return err == TR_OK ? outcome_value(TR_ATOM(OK)) : outcome_exit(actual);
+    return stopped(err, actual);
 }
 
 /* ---- dynamic supervisors ----------------------------------------------------------------------------------------- */
@@ -250,7 +267,7 @@ static outcome do_dstart(const step_args *args)
         return outcome_value(tr_tuple(TR_ATOM(ERROR), good.value));
     }
     tr_sup_result result = tr_dynamic_supervisor_start_child(dest, &spec);
-    return result.err == TR_E_IGNORE ? outcome_value(TR_ATOM(IGNORE)) : from_result(&result, true);
+    return result.err == TR_E_IGNORE ? outcome_value(TR_ATOM(IGNORE)) : elixir(from_result(&result, true));
 }
 
 static outcome do_dterminate(const step_args *args)
@@ -260,7 +277,17 @@ static outcome do_dterminate(const step_args *args)
     TRY(step_dest(args->item[0], &dest));
     TRY(step_pid(args->item[1], &pid));
     tr_sup_result result = tr_dynamic_supervisor_terminate_child(dest, pid);
-    return from_result(&result, false);
+    return elixir(from_result(&result, false));
+}
+
+static outcome do_dcount(const step_args *args)
+{
+    return elixir(do_count_children(args));
+}
+
+static outcome do_dwhich(const step_args *args)
+{
+    return elixir(do_which_sorted(args));
 }
 
 static outcome do_dstop(const step_args *args)
@@ -273,7 +300,7 @@ static outcome do_dstop(const step_args *args)
         TRY(step_eval(args, 1, &reason));
     }
     tr_err err = tr_dynamic_supervisor_stop(dest, reason, TR_INFINITY, &actual);
-    return err == TR_OK ? outcome_value(TR_ATOM(OK)) : outcome_exit(actual);
+    return stopped(err, actual);
 }
 
 const step_verb steps_supervisor[] = {
@@ -292,8 +319,8 @@ const step_verb steps_supervisor[] = {
     {"pstop", 1, 1, do_pstop},
     {"dstart", 2, 2, do_dstart},
     {"dterminate", 2, 2, do_dterminate},
-    {"dcount", 1, 1, do_count_children},
-    {"dwhich", 1, 1, do_which_sorted},
+    {"dcount", 1, 1, do_dcount},
+    {"dwhich", 1, 1, do_dwhich},
     {"dstop", 1, 2, do_dstop},
     {NULL, 0, 0, NULL},
 };
