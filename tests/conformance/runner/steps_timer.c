@@ -85,7 +85,7 @@ static outcome do_kill_after(const step_args *args)
 
 static void applied(const void *arg)
 {
-    trace_add("~apply", "apply", value_format("apply %s", value_text(*(const tr_term *)arg)));
+    trace_add("~apply", "apply", value_text(*(const tr_term *)arg));
 }
 
 static outcome do_apply_after(const step_args *args)
