@@ -69,7 +69,7 @@ class Shrinker:
     # ---- arguments
     def simpler_ops(self, ops):
         while self.left > 0:
-            changes = [(i, simple) for i, op in enumerate(ops) if not is_fixed(op) for simple in simpler(op)]
+            changes = [(i, simple) for i, op in enumerate(ops) if not is_fixed(op) for simple in simpler_op(op)]
 
             def changed(chosen, ops=ops):
                 # Of one op, only its first change: they know nothing of each other.
@@ -82,6 +82,13 @@ class Shrinker:
                 return ops
             ops = smaller
         return ops
+
+
+def simpler_op(op):
+    """The op in simpler forms; first of all as one of ctl's, which needs no process of its own."""
+    if len(op) == 2 and isinstance(op[1], list):
+        yield op[1]
+    yield from simpler(op)
 
 
 def simpler(value):

@@ -172,12 +172,17 @@ static outcome from_via(tr_term name, tr_dest *dest)
     return outcome_value(TR_ATOM(OK));
 }
 
+outcome step_no_partitions(tr_term name)
+{
+    tr_term where = tr_tuple(tr_atom("PartitionSupervisor"), tr_atom("partitions"), tr_list(name));
+    return outcome_exit(tr_tuple(TR_ATOM(NOPROC), where));
+}
+
 /* Elixir asks how many partitions there are before it asks for one. */
 static outcome from_partition(tr_term name, tr_term key, tr_dest *dest)
 {
-    tr_term where = tr_tuple(tr_atom("PartitionSupervisor"), tr_atom("partitions"), tr_list(name));
     if (tr_partition_count(name) == 0) {
-        return outcome_exit(tr_tuple(TR_ATOM(NOPROC), where));
+        return step_no_partitions(name);
     }
     *dest = tr_to(tr_partition_whereis(name, key));
     return outcome_value(TR_ATOM(OK));

@@ -60,6 +60,8 @@ tr_term script_for(tr_term opts, const char *kind, tr_term message);
 outcome step_dest(tr_term name, tr_dest *dest);
 /** The same, for commands that need a process: value is a pid. */
 outcome step_pid(tr_term name, tr_pid *pid);
+/** What asking a partition supervisor that is not there comes to. */
+outcome step_no_partitions(tr_term name);
 
 /* ---- tables ------------------------------------------------------------------------------------------------------ */
 typedef struct step_args {

@@ -130,11 +130,9 @@ static outcome do_receive_response(const step_args *args)
 }
 
 /* ---- stopping ---------------------------------------------------------------------------------------------------- */
-static outcome stop(tr_term name, tr_term reason, int64_t timeout_ms)
+static outcome stop(tr_dest dest, tr_term reason, int64_t timeout_ms)
 {
-    tr_dest dest;
     tr_term actual = TR_TERM_NONE_VALUE;
-    TRY(step_dest(name, &dest));
     switch (tr_gen_server_stop(dest, reason, timeout_ms, &actual)) {
     case TR_OK:
         return outcome_value(TR_ATOM(OK));
@@ -147,19 +145,27 @@ static outcome stop(tr_term name, tr_term reason, int64_t timeout_ms)
     }
 }
 
-static outcome do_stop(const step_args *args)
+/* The reason, when there is one, is argument 1. */
+static outcome stop_step(const step_args *args, int64_t timeout_ms, bool elixir)
 {
+    tr_dest dest;
     tr_term reason = TR_ATOM(NORMAL);
+    TRY(step_dest(args->item[0], &dest));
     if (args->count > 1) {
         TRY(step_eval(args, 1, &reason));
     }
-    return stop(args->item[0], reason, value_ms(step_arg(args, 2)));
+    outcome result = stop(dest, reason, timeout_ms);
+    return elixir && outcome_failed(result) ? wrapped(result.value, "GenServer", "stop") : result;
+}
+
+static outcome do_stop(const step_args *args)
+{
+    return stop_step(args, value_ms(step_arg(args, 2)), false);
 }
 
 static outcome do_ex_stop(const step_args *args)
 {
-    outcome result = stop(args->item[0], TR_ATOM(NORMAL), TR_INFINITY);
-    return result.kind == OUTCOME_EXIT ? wrapped(result.value, "GenServer", "stop") : result;
+    return stop_step(args, TR_INFINITY, true);
 }
 
 /* ---- agents: the function travels as an expression of the state --------------------------------------------------- */
@@ -196,12 +202,6 @@ static outcome do_acast(const step_args *args)
     return outcome_value(TR_ATOM(OK));
 }
 
-static outcome do_astop(const step_args *args)
-{
-    outcome result = stop(args->item[0], args->count > 1 ? args->item[1] : TR_ATOM(NORMAL), TR_INFINITY);
-    return result.kind == OUTCOME_EXIT ? wrapped(result.value, "GenServer", "stop") : result;
-}
-
 const step_verb steps_gen[] = {
     {"call", 2, 3, do_call},
     {"ex_call", 3, 3, do_ex_call},
@@ -219,6 +219,6 @@ const step_verb steps_gen[] = {
     {"aupdate", 2, 3, do_aupdate},
     {"agau", 2, 2, do_agau},
     {"acast", 2, 2, do_acast},
-    {"astop", 1, 2, do_astop},
+    {"astop", 1, 2, do_ex_stop},
     {NULL, 0, 0, NULL},
 };

@@ -5,10 +5,15 @@
 #include "tests/conformance/runner/sup.h"
 #include "tests/conformance/runner/world.h"
 
-static outcome gone(void)
+static outcome failed_call(tr_term reason)
 {
     tr_term where = tr_tuple(TR_ATOM(GEN_SERVER), TR_ATOM(CALL), tr_list_n(0, NULL));
-    return outcome_exit(tr_tuple(TR_ATOM(NOPROC), where));
+    return outcome_exit(tr_tuple(reason, where));
+}
+
+static outcome gone(void)
+{
+    return failed_call(TR_ATOM(NOPROC));
 }
 
 /* Elixir's front ends name their own module where Erlang's name gen_server. */
@@ -30,8 +35,8 @@ static outcome stopped(tr_err err, tr_term actual)
 
 static outcome from_result(const tr_sup_result *result, bool gives_pid)
 {
-    if (result->err == TR_E_NOPROC) {
-        return gone();
+    if (result->err == TR_E_NOPROC) { /* it was not there, or ended before it answered */
+        return failed_call(result->reason);
     }
     if (result->err != TR_OK) {
         return outcome_value(tr_tuple(TR_ATOM(ERROR), result->reason));
@@ -243,7 +248,7 @@ static outcome do_pcount(const step_args *args)
 static outcome do_partitions(const step_args *args)
 {
     uint32_t partitions = tr_partition_count(args->item[0]);
-    return partitions == 0 ? gone() : outcome_value(tr_int(partitions));
+    return partitions == 0 ? step_no_partitions(args->item[0]) : outcome_value(tr_int(partitions));
 }
 
 static outcome do_pstop(const step_args *args)

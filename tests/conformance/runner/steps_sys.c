@@ -6,12 +6,23 @@
 
 #define SYS_TIMEOUT_MS 5000
 
-static outcome failed(tr_err err, const char *what)
+/* The reason names the request and whom it was for; traces show the latter only of requests that are tuples. */
+static outcome failed_request(tr_err err, tr_term request, tr_term whom)
 {
     tr_term reason = err == TR_E_TIMEOUT        ? TR_ATOM(TIMEOUT)
                      : err == TR_E_CALLING_SELF ? TR_ATOM(CALLING_SELF)
                                                 : TR_ATOM(NOPROC);
-    return outcome_exit(tr_tuple(reason, tr_tuple(TR_ATOM(SYS), tr_atom(what), tr_list_n(0, NULL))));
+    return outcome_exit(tr_tuple(reason, tr_tuple(TR_ATOM(SYS), request, whom)));
+}
+
+static outcome failed(tr_err err, const char *what)
+{
+    return failed_request(err, tr_atom(what), tr_list_n(0, NULL));
+}
+
+static tr_term whom(tr_dest dest)
+{
+    return tr_list(dest.kind == TR_TO_PID ? tr_pid_term(dest.pid) : dest.name);
 }
 
 static outcome ok_or(tr_err err, const char *what)
@@ -44,7 +55,7 @@ static outcome replace_state(tr_dest dest, tr_term expression)
     replacement of = {.expression = expression};
     tr_err err = tr_sys_replace_state(dest, replace, &of, SYS_TIMEOUT_MS);
     if (err != TR_OK) {
-        return failed(err, "replace_state");
+        return failed_request(err, tr_tuple(tr_atom("replace_state"), tr_atom("fun")), whom(dest));
     }
     tr_term value = value_copy(of.value);
     tr_term_free(of.value);
@@ -95,7 +106,9 @@ static outcome do_sys(const step_args *args)
     }
     if (strcmp(what, "terminate") == 0) {
         TRY(step_eval(args, 2, &value));
-        return ok_or(tr_sys_terminate(dest, value, SYS_TIMEOUT_MS), what);
+        tr_err err = tr_sys_terminate(dest, value, SYS_TIMEOUT_MS);
+        return err == TR_OK ? outcome_value(TR_ATOM(OK))
+                            : failed_request(err, tr_tuple(tr_atom(what), value), whom(dest));
     }
     if (strcmp(what, "statistics") == 0) {
         return statistics(dest, step_arg(args, 2));
