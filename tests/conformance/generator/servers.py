@@ -125,8 +125,7 @@ class GenServer(Generator):
         # In hold until the answer is asked for, or the client's loop would take it as a message.
         self.add(client, ["seq", ["hold", True], ["send_request", name, self.server, body]])
         self.add(client, [self.one(["wait_response", "receive_response"]), name, 60])
-        self.busy.add(client)
-        self.add("wait", 120)
+        self.settle()
         self.add(client, ["hold", False])
 
     # ---- casts and messages

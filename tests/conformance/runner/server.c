@@ -240,10 +240,15 @@ static tr_term agent_format_state(const server *self)
 
 TR_AGENT(server, .init = agent_init, .format_state = agent_format_state);
 
+/* What a function throws leaves the agent's own callback, as what that returns. */
 static tr_term value_of(const server *self, tr_term function)
 {
     env in = {.state = self->state};
-    return returned(eval(function, &in));
+    outcome result = eval(function, &in);
+    if (result.kind == OUTCOME_THROW) {
+        tr_exit(tr_tuple(TR_ATOM(BAD_RETURN_VALUE), result.value));
+    }
+    return returned(result);
 }
 
 static void agent_get(const server *self, const tr_term_msg *function, tr_term_msg *out)
