@@ -1,9 +1,11 @@
 """The two sides of a comparison: programs that play scenarios and print traces.
 
 A side is called with files and prints their traces; with several files each trace comes after a line "=== FILE".
-A scenario that a program does not play to its end has a trace that says so, and is never equal to a real one."""
+A scenario that a program does not play to its end has a trace whose last line is "(status N) WHY"; it is never equal to
+a real one."""
 import concurrent.futures
 import os
+import re
 import shlex
 import subprocess
 
@@ -26,6 +28,17 @@ def split(output, files):
     return traces
 
 
+def skipped(trace):
+    """Did the runner say that it cannot play this?"""
+    return re.search(r"^\(status %d\)" % SKIPPED, trace, re.MULTILINE) is not None
+
+
+def scenarios(root):
+    """Files of the scenarios below a folder."""
+    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names
+                  if name.endswith(".jsonl"))
+
+
 class Side:
     """command: words of a shell; batch: files a call; timeout: seconds a file."""
 
@@ -37,16 +50,19 @@ class Side:
     def call(self, files):
         """Plays files in one call. Gives {file: trace}."""
         try:
-            answer = subprocess.run(self.command + files, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            answer = subprocess.run(self.command + files, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                     timeout=self.timeout * len(files), env=self.env, check=False)
-            output, status = answer.stdout.decode("utf-8", "replace"), answer.returncode
+            output, status, why = answer.stdout, answer.returncode, answer.stderr.decode("utf-8", "replace")
         except subprocess.TimeoutExpired as late:
-            output, status = (late.stdout or b"").decode("utf-8", "replace"), "timed out"
-        traces = split(output, files)
+            output, status, why = late.stdout or b"", 124, "timed out"
+        except OSError as error:
+            output, status, why = b"", 127, str(error)
+        traces = split(output.decode("utf-8", "replace"), files)
         for file in files:
-            if len(files) == 1 and status != 0:
-                traces[file] = traces.get(file, "") + "(status %s)\n" % status
-            traces.setdefault(file, "(no trace, status %s)\n" % status)
+            # Of many files, one call has one status: it says something only of those that have no trace.
+            if status != 0 and (len(files) == 1 or not traces.get(file)):
+                traces[file] = traces.get(file, "") + "(status %d) %s\n" % (status, (why.strip().splitlines() or [""])[-1])
+            traces.setdefault(file, "")
         return traces
 
     def play(self, files):

@@ -6,7 +6,8 @@
 
 #define SYS_TIMEOUT_MS 5000
 
-/* The reason names the request and whom it was for; traces show the latter only of requests that are tuples. */
+/* The reason names the request and whom it was for; traces show the latter only where the former is a
+ * tuple. */
 static outcome failed_request(tr_err err, tr_term request, tr_term whom)
 {
     tr_term reason = err == TR_E_TIMEOUT        ? TR_ATOM(TIMEOUT)
@@ -106,9 +107,7 @@ static outcome do_sys(const step_args *args)
     }
     if (strcmp(what, "terminate") == 0) {
         TRY(step_eval(args, 2, &value));
-        tr_err err = tr_sys_terminate(dest, value, SYS_TIMEOUT_MS);
-        return err == TR_OK ? outcome_value(TR_ATOM(OK))
-                            : failed_request(err, tr_tuple(tr_atom(what), value), whom(dest));
+        return ok_or(tr_sys_terminate(dest, value, SYS_TIMEOUT_MS), what);
     }
     if (strcmp(what, "statistics") == 0) {
         return statistics(dest, step_arg(args, 2));
