@@ -116,6 +116,17 @@ static tr_err raw_start(const void *arg, tr_pid *pid, tr_term *info, tr_term *re
     return is_error ? TR_E_EXIT : TR_E_BADARG;
 }
 
+/* A partition supervisor as a child: the library's own, which also enters the world. */
+static tr_err psup_child_init(const void *arg, tr_sup_flags *flags, const tr_child_spec **children,
+                              size_t *count, tr_term *reason)
+{
+    const actor *as = *(actor *const *)arg;
+    tr_child_spec library;
+    (void)world_enter_self(as);
+    tr_partition_child_spec(sup_partition_opts(as), as->name, &library);
+    return library.supervisor->init(library.arg, flags, children, count, reason);
+}
+
 static outcome set_restart(tr_term value, tr_child_spec *spec)
 {
     if (tr_is_none(value) || value_is(value, "permanent")) {
@@ -163,6 +174,9 @@ static void set_start(actor *as, tr_child_spec *spec)
         spec->server = server_module(as);
     } else if (value_is(as->kind, "sup") || sup_is_dynamic(as->kind)) {
         spec->supervisor = &as->supervisor;
+    } else if (value_is(as->kind, "psup")) {
+        as->supervisor = (tr_supervisor){.name = "puppet", .init = psup_child_init};
+        spec->supervisor = &as->supervisor;
     } else if (value_is(as->kind, "raw")) {
         spec->start_fn = raw_start;
     } else if (value_is(as->kind, "proc")) {
@@ -188,6 +202,9 @@ outcome sup_child_spec(tr_term map, const char *lane, tr_child_spec *spec)
     }
     if (!value_is(kind, "proc")) { /* plain processes do not take names at their start */
         TRY(sup_start_opts(as->opts, &spec->start));
+    }
+    if (value_is(kind, "psup")) {
+        spec->start.name = as->name;
     }
     TRY(set_restart(value_get(map, "restart"), spec));
     TRY(set_shutdown(value_get(map, "shutdown"), spec));
