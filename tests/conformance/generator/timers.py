@@ -10,7 +10,6 @@ class Timer(Generator):
     ROUNDS = (1, 3)
 
     def write(self):
-        self.add("unordered", "~apply")
         self.actors = ["p1", "p2", "p3"]
         self.made = 0
         self.add("proc", "holder")
