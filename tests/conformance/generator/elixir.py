@@ -167,7 +167,7 @@ class Agent(Generator):
 
 
 class Registry(Generator):
-    """Unique keys. The oracle's registry hears of a death later than others: a lookup right after it may still show the dead."""
+    """The oracle's registry hears of a death later than others: a lookup right after it may still show the dead."""
     family = "registry"
     DUPLICATE = False
 
@@ -211,7 +211,9 @@ class Registry(Generator):
         self.reg("count")
 
     def update(self):
-        self.reg("update_value", self.key(), self.pick((3, ["seen", "$s"]), (1, 7)))
+        if self.DUPLICATE:
+            return self.count()
+        return self.reg("update_value", self.key(), self.pick((3, ["seen", "$s"]), (1, 7)))
 
     def dispatch(self):
         self.reg("dispatch", self.key(), ["event", "$v"])
@@ -226,7 +228,9 @@ class Registry(Generator):
         self.reg("put_meta", "m", self.number(0, 9)) if self.chance(.5) else self.reg("meta", "m")
 
     def whereis(self):
-        self.reg("whereis", self.key())
+        if self.DUPLICATE:
+            return self.lookup()
+        return self.reg("whereis", self.key())
 
     def die(self):
         name = self.actor()
@@ -248,3 +252,9 @@ class Registry(Generator):
         # Only servers answer calls: a call to a plain process is left alone after 100.
         verb = self.pick((2, ["cast", dest, "hi"]), (1, ["send", dest, "hello"]))
         return self.add(self.actor(), verb)
+
+
+class DuplicateRegistry(Registry):
+    """Several holders of one key; nothing can be found by it, so there is no via and no value to update."""
+    family = "duplicate_registry"
+    DUPLICATE = True

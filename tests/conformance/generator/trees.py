@@ -174,3 +174,52 @@ class SimpleSupervisor(Generator):
 
     def refused(self):
         self.add("t", [self.one(["restart_child", "delete_child", "terminate_child"]), "top", "w"])
+
+
+class SlowSupervisor(Generator):
+    """Children that take their time to end, or never do: who is waited for, how long, and who is killed. Each op is
+    followed by a wait that is longer than all ends together."""
+    family = "slow_supervisor"
+    SLOW = 60
+    SHORT = 30
+    WAIT = 450
+
+    def write(self):
+        self.names = ["w%d" % i for i in range(self.number(2, 4))]
+        self.add("proc", "t", {"trap": True})
+        self.add("mask", "t", "EXIT")
+        strategy = self.one(["one_for_one", "one_for_all", "rest_for_one"])
+        children = [self.child(name) for name in self.names]
+        self.add("t", ["start_link", "sup", "top", {"strategy": strategy, "intensity": self.number(1, 4), "period": 60, "children": children}])
+        for _ in range(self.number(3, 7)):
+            self.steps(1, 1, (4, "kill"), (3, "terminate"), (2, "restart"), (1, "end"), (2, "both"))
+            self.add("wait", self.WAIT)
+        self.add("t", ["which_children", "top"])
+        self.add("t", ["stop", "top", self.one(["shutdown", "normal"])])
+        self.add("wait", self.WAIT)
+
+    def child(self, name):
+        spec = {"id": name, "restart": self.pick((4, "permanent"), (1, "transient"), (1, "temporary")), "opts": {"trap": self.chance(.8)}}
+        if self.chance(.6):
+            spec["opts"]["terminate"] = self.pick((3, [["sleep", self.SLOW]]), (1, [["sleep", self.SLOW], ["exit", "worse"]]),
+                                                  (1, [["sleep", 10 * self.SLOW]]))
+            sleeps_long = spec["opts"]["terminate"] == [["sleep", 10 * self.SLOW]]
+            spec["shutdown"] = self.SHORT if sleeps_long else self.one([self.SHORT, 5000, 5000, "infinity", "brutal_kill"])
+        return spec
+
+    def kill(self):
+        self.add("signal", self.one(self.names), self.one(["kill", "oops"]))
+
+    def end(self):
+        self.add("cast", self.one(self.names), ["run", ["ret", ["stop", self.one(["normal", "err"]), "$s"]]])
+
+    def terminate(self):
+        self.add("t", ["terminate_child", "top", self.one(self.names)])
+
+    def restart(self):
+        self.add("t", ["restart_child", "top", self.one(self.names)])
+
+    def both(self):
+        """Asked while it may be in the middle of a shutdown."""
+        self.kill()
+        self.add("t", [self.one(["which_children", "count_children"]), "top"])
