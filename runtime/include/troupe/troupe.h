@@ -12,6 +12,7 @@
 #include <troupe/port.h>
 #include <troupe/process.h>
 #include <troupe/registry.h>
+#include <troupe/reqids.h>
 #include <troupe/snapshot.h>
 #include <troupe/supervisor.h>
 #include <troupe/sys.h>
