@@ -32,6 +32,7 @@ typedef struct tr__behaviour {
     void (*handle)(void *data, tr_msg *msg);
     bool (*idle)(void *data); /* may be NULL. True: it did something, look at the mailbox again    */
     bool never_parks;         /* parking is the runtime's bug (TR_ASSERT)                          */
+    const char *(*module)(const void *data); /* may be NULL. Whose init it ran: for initial_call */
 } tr__behaviour;
 
 /* ---- starting
@@ -84,9 +85,14 @@ void tr__init_ack(tr_term info);
 TR_NORETURN void tr__init_fail(tr__ack_kind kind, tr_term told, tr_term exit_reason);
 
 /** start / start_link / start_monitor for any tr__spawn: spawns, waits for the ack, the end, or the time-out,
- *  as proc_lib does. how: 0 alone, 1 linked, 2 monitored. Parks the caller. Checks the name before spawning
- *  (already_started). */
-tr_err tr__start(tr__spawn *spawn, int how, int64_t timeout_ms, tr_started *started, tr_term *info);
+ *  as proc_lib does. Parks the caller. Checks the name before spawning (already_started). */
+typedef enum tr__start_how {
+    TR__START_ALONE,
+    TR__START_LINKED,
+    TR__START_MONITORED, /* gen's: a failed start takes the monitor away */
+    TR__START_WATCHED,   /* proc_lib's: the monitor stays; opts.link is honoured */
+} tr__start_how;
+tr_err tr__start(tr__spawn *spawn, tr__start_how how, int64_t timeout_ms, tr_started *started, tr_term *info);
 
 /* ---- running
  * ---------------------------------------------------------------------------------------------------- */

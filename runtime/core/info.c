@@ -14,16 +14,20 @@ TR_MESSAGE_TERMS(
         tr_term monitor_names;
         tr_term monitored_by;
         tr_term messages;
+        tr_term initial_call;
+        tr_term dictionary;
     },
     offsetof(tr__info_reply, summary.name), offsetof(tr__info_reply, links),
     offsetof(tr__info_reply, monitors), offsetof(tr__info_reply, monitor_names),
-    offsetof(tr__info_reply, monitored_by), offsetof(tr__info_reply, messages));
+    offsetof(tr__info_reply, monitored_by), offsetof(tr__info_reply, messages),
+    offsetof(tr__info_reply, initial_call), offsetof(tr__info_reply, dictionary));
 
 /* ---- the asked ---- */
 
 /* What is told at most: an answer must stay far below the limit of a term. */
 #define MESSAGES_BYTES_MAX ((size_t)1 << 20)
 #define EDGES_MAX          ((size_t)1 << 18)
+#define ANCESTORS_MAX      64u
 
 static bool is_told(const tr__edge *edge, tr__edge_kind kind)
 {
@@ -82,6 +86,16 @@ static tr_term message_list(tr__proc *proc)
     return tr_list_n(n, items);
 }
 
+static tr_term initial_call(const tr__proc *proc)
+{
+    const tr__behaviour *behaviour = proc->behaviour;
+    if (behaviour == &tr__plain_behaviour) {
+        return TR_ATOM(UNDEFINED);
+    }
+    const char *module = behaviour->module == NULL ? NULL : behaviour->module(proc->data);
+    return tr_tuple(tr_atom(module == NULL ? behaviour->name : module), tr_atom("init"));
+}
+
 static void reply_fill(tr__proc *proc, bool with_messages, tr__info_reply *reply)
 {
     *reply = (tr__info_reply){.alive = true, .trap_exit = proc->trap_exit};
@@ -91,6 +105,8 @@ static void reply_fill(tr__proc *proc, bool with_messages, tr__info_reply *reply
     reply->monitors = edge_pids(proc, TR__EDGE_MONITOR);
     reply->monitor_names = monitor_names(proc);
     reply->monitored_by = edge_pids(proc, TR__EDGE_WATCHER);
+    reply->initial_call = initial_call(proc);
+    reply->dictionary = tr__proc_dictionary(proc, MESSAGES_BYTES_MAX);
     if (with_messages) {
         reply->messages = message_list(proc);
     }
@@ -171,6 +187,21 @@ static const tr_term *name_array(tr_term list, size_t count)
     return names;
 }
 
+/* A pid is never reused, so a chain of parents has an end, and no dead one hides in it. */
+static void ancestors_fill(tr_process_info *out)
+{
+    tr_pid *pids = tr_scratch_alloc(ANCESTORS_MAX * sizeof(*pids));
+    tr_process_summary parent = out->summary;
+    while (parent.parent != TR_NO_PID && out->ancestor_count < ANCESTORS_MAX) {
+        tr_pid pid = parent.parent;
+        pids[out->ancestor_count++] = pid;
+        if (tr_process_summary_of(pid, &parent) != TR_OK) {
+            break;
+        }
+    }
+    out->ancestors = pids;
+}
+
 static void info_fill(const tr__info_reply *reply, bool with_messages, tr_process_info *out)
 {
     *out = (tr_process_info){.summary = reply->summary, .trap_exit = reply->trap_exit};
@@ -180,6 +211,9 @@ static void info_fill(const tr__info_reply *reply, bool with_messages, tr_proces
     out->monitor_names = name_array(reply->monitor_names, out->monitor_count);
     out->monitored_by = pid_array(reply->monitored_by, &out->monitored_by_count);
     out->message_count = reply->summary.mailbox;
+    out->initial_call = to_scratch(reply->initial_call);
+    out->dictionary = to_scratch(reply->dictionary);
+    ancestors_fill(out);
     if (with_messages) {
         tr_term messages = tr__to_scratch(reply->messages);
         out->messages = tr_term_items(messages);

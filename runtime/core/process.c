@@ -358,6 +358,42 @@ tr_term tr_put(tr_term key, tr_term value)
     return old;
 }
 
+tr_term tr_erase(tr_term key)
+{
+    tr__proc *proc = self_checked();
+    for (struct tr__dict **at = &proc->dict; *at != NULL; at = &(*at)->next) {
+        struct tr__dict *entry = *at;
+        if (tr_term_equal(entry->key, key)) {
+            tr_term old = to_scratch(entry->value);
+            *at = entry->next;
+            tr_free_term(entry->key);
+            tr_free_term(entry->value);
+            tr_free(entry);
+            return old;
+        }
+    }
+    return TR_TERM_NONE_VALUE;
+}
+
+tr_term tr__proc_dictionary(const tr__proc *proc, size_t bytes_max)
+{
+    size_t count = 0;
+    for (const struct tr__dict *entry = proc->dict; entry != NULL; entry = entry->next) {
+        count++;
+    }
+    tr_term *pairs = tr_scratch_alloc((count + 1) * 2 * sizeof(*pairs));
+    size_t used = 0;
+    size_t bytes = 0;
+    for (const struct tr__dict *entry = proc->dict; entry != NULL && bytes < bytes_max; entry = entry->next) {
+        bytes += 2 * sizeof(*pairs) + tr_term_flat_bytes(entry->key) + tr_term_flat_bytes(entry->value);
+        if (bytes < bytes_max) {
+            pairs[used++] = entry->key;
+            pairs[used++] = entry->value;
+        }
+    }
+    return tr_map_n(used / 2, pairs);
+}
+
 tr_term tr_get(tr_term key)
 {
     struct tr__dict *entry = dict_find(self_checked(), key);

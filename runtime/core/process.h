@@ -132,6 +132,8 @@ TR_NORETURN void tr__proc_end(tr__proc *proc, tr_term reason, bool signalled);
 TR_NORETURN void tr__proc_leave_for_good(tr__proc *proc);
 bool tr__proc_is_alive(tr_pid pid);
 void **tr__proc_names(tr__proc *proc);
+/** The dictionary as a map on the caller's scratch; what is beyond bytes_max is left out. */
+tr_term tr__proc_dictionary(const tr__proc *proc, size_t bytes_max);
 void *tr__arena_realloc(tr__proc *proc, void *memory, size_t bytes);
 void tr__arena_free(tr__proc *proc, void *memory);
 /** False when proc is no longer pid. */
@@ -144,6 +146,7 @@ void tr__summary_lend_label(tr__proc *proc, const char *label);
 /** Frees label and name. Owner. */
 void tr__summary_forget(tr__proc *proc);
 
+extern const tr__behaviour tr__plain_behaviour;
 /** First thing in a new process, on its stack: takes its names or fails its start. (spawn.c) */
 void tr__boot(tr__proc *proc);
 

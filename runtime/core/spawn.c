@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <troupe/registry.h>
-#include <troupe/supervisor.h>
 
 #include "runtime/core/core.h"
 #include "runtime/core/foreign.h"
@@ -261,11 +260,6 @@ void tr__init_ack(tr_term info)
     send_ack(tr__proc_self(), TR__ACK_OK, info);
 }
 
-void tr_init_ack(tr_term info)
-{
-    tr__init_ack(info);
-}
-
 void tr__init_fail(tr__ack_kind kind, tr_term told, tr_term exit_reason)
 {
     tr__proc *proc = tr__proc_self();
@@ -309,18 +303,34 @@ static tr_err ack_result(const tr__ack *ack, tr_started *started, tr_term *info)
 }
 
 /* Time is up: the child is killed and nothing of it reaches the starter any more. */
-static tr_err start_timed_out(tr_pid pid, tr_ref ack, tr_ref *monitor)
+static tr_err start_timed_out(tr_pid pid, tr_ref ack)
 {
     tr_unlink(tr_to(pid));
     tr_exit_signal(tr_to(pid), TR_ATOM(KILL));
     tr_demonitor(ack, true);
-    if (monitor != NULL) {
-        tr_demonitor(*monitor, true);
-    }
     return TR_E_TIMEOUT;
 }
 
-tr_err tr__start(tr__spawn *spawn, int how, int64_t timeout_ms, tr_started *started, tr_term *info)
+static tr_err await_start(tr_pid pid, tr_ref ack, int64_t timeout_ms, tr_started *started, tr_term *info)
+{
+    tr_msg *msg = tr_receive_ref(ack, timeout_ms);
+    if (msg == NULL) {
+        started->reason = TR_ATOM(TIMEOUT);
+        return start_timed_out(pid, ack);
+    }
+    const tr__ack *told = TR_MATCH(msg, tr__ack);
+    if (told == NULL) {
+        started->reason = ((const tr_down_msg *)tr_msg_data(msg))->reason;
+        return TR_E_EXIT;
+    }
+    tr_err err = ack_result(told, started, info);
+    if (err == TR_OK && info == NULL) {
+        tr_msg_drop(msg); /* one that starts many and never returns would hold as many */
+    }
+    return err;
+}
+
+tr_err tr__start(tr__spawn *spawn, tr__start_how how, int64_t timeout_ms, tr_started *started, tr_term *info)
 {
     *started = (tr_started){0};
     tr_pid pid;
@@ -330,29 +340,16 @@ tr_err tr__start(tr__spawn *spawn, int how, int64_t timeout_ms, tr_started *star
     }
     tr_ref ack;
     spawn->await_ack = &ack;
-    spawn->opts.link = how == 1;
-    spawn->opts.monitor = how == 2 ? &started->monitor : NULL;
+    bool watched = how == TR__START_WATCHED;
+    spawn->opts.link = how == TR__START_LINKED || (watched && spawn->opts.link);
+    spawn->opts.monitor = watched || how == TR__START_MONITORED ? &started->monitor : NULL;
     tr_err err = tr__spawn_process(spawn, &pid);
     if (err != TR_OK) {
         started->reason = tr_atom(err == TR_E_LIMIT ? "system_limit" : "nomem");
         return err;
     }
-    tr_msg *msg = tr_receive_ref(ack, timeout_ms);
-    if (msg == NULL) {
-        started->reason = TR_ATOM(TIMEOUT);
-        return start_timed_out(pid, ack, spawn->opts.monitor);
-    }
-    const tr__ack *told = TR_MATCH(msg, tr__ack);
-    if (told != NULL) {
-        err = ack_result(told, started, info);
-        if (err == TR_OK && info == NULL) {
-            tr_msg_drop(msg); /* one that starts many and never returns would hold as many */
-        }
-    } else {
-        started->reason = ((const tr_down_msg *)tr_msg_data(msg))->reason;
-        err = TR_E_EXIT;
-    }
-    if (err != TR_OK && how == 2) {
+    err = await_start(pid, ack, timeout_ms, started, info);
+    if (err != TR_OK && how == TR__START_MONITORED) {
         tr_demonitor(started->monitor, true);
         started->monitor = TR_NO_REF;
     }

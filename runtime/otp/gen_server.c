@@ -279,11 +279,17 @@ static bool server_idle(void *data)
     return due;
 }
 
+static const char *module_of(const void *data)
+{
+    return ((const tr__gen_server *)data)->module->name;
+}
+
 const tr__behaviour tr__gen_server_behaviour = {
     .name = "gen_server",
     .start = server_start,
     .handle = server_handle,
     .idle = server_idle,
+    .module = module_of,
 };
 
 /* ---- for sys ---- */

@@ -34,11 +34,12 @@ void tr__gen_server_spawn(tr__spawn *spawn, tr__gen_server_args *args, const tr_
     spawn->label = module->name;
 }
 
-static tr_err start(tr__gen_server_args args, const tr_start_opts *opts, int how, tr_started *started)
+static tr_err start(tr__gen_server_args args, const tr_start_opts *opts, tr__start_how how,
+                    tr_started *started)
 {
     tr__spawn spawn;
     tr_started unused;
-    args.linked = how == 1;
+    args.linked = how == TR__START_LINKED;
     tr__gen_server_spawn(&spawn, &args, opts);
     int64_t timeout_ms = opts == NULL || opts->timeout_ms == 0 ? TR_INFINITY : opts->timeout_ms;
     return tr__start(&spawn, how, timeout_ms, started != NULL ? started : &unused, NULL);
@@ -47,17 +48,17 @@ static tr_err start(tr__gen_server_args args, const tr_start_opts *opts, int how
 tr_err tr_gen_server_start(const tr_gen_server *server, const void *arg, size_t arg_bytes,
                            const tr_start_opts *opts, tr_started *started)
 {
-    return start((tr__gen_server_args){server, arg, arg_bytes, false}, opts, 0, started);
+    return start((tr__gen_server_args){server, arg, arg_bytes, false}, opts, TR__START_ALONE, started);
 }
 
 tr_err tr_gen_server_start_link(const tr_gen_server *server, const void *arg, size_t arg_bytes,
                                 const tr_start_opts *opts, tr_started *started)
 {
-    return start((tr__gen_server_args){server, arg, arg_bytes, false}, opts, 1, started);
+    return start((tr__gen_server_args){server, arg, arg_bytes, false}, opts, TR__START_LINKED, started);
 }
 
 tr_err tr_gen_server_start_monitor(const tr_gen_server *server, const void *arg, size_t arg_bytes,
                                    const tr_start_opts *opts, tr_started *started)
 {
-    return start((tr__gen_server_args){server, arg, arg_bytes, false}, opts, 2, started);
+    return start((tr__gen_server_args){server, arg, arg_bytes, false}, opts, TR__START_MONITORED, started);
 }

@@ -183,6 +183,23 @@ static tr_term own_name(void)
     return summary.name;
 }
 
+static tr_term invalid_flag(const char *what, int64_t value)
+{
+    return tr_tuple(tr_atom("supervisor_data"), tr_tuple(tr_atom(what), tr_int(value)));
+}
+
+/* Partitions have ids and all run, so what makes some of them special is refused. */
+static tr_term flags_error(const tr_sup_flags *flags)
+{
+    if (flags->auto_shutdown != TR_AUTO_NEVER) {
+        return invalid_flag("invalid_auto_shutdown", (int64_t)flags->auto_shutdown);
+    }
+    if (flags->strategy == TR_SIMPLE_ONE_FOR_ONE || flags->strategy == TR_DYNAMIC) {
+        return invalid_flag("invalid_strategy", (int64_t)flags->strategy);
+    }
+    return TR_TERM_NONE_VALUE;
+}
+
 static tr_err partition_init(const void *arg, tr_sup_flags *flags, const tr_child_spec **children,
                              size_t *count, tr_term *reason)
 {
@@ -193,9 +210,8 @@ static tr_err partition_init(const void *arg, tr_sup_flags *flags, const tr_chil
         *reason = TR_ATOM(BADARG);
         return TR_E_EXIT;
     }
-    if (opts->flags.auto_shutdown != TR_AUTO_NEVER) {
-        *reason = tr_tuple(tr_atom("supervisor_data"), tr_tuple(tr_atom("invalid_auto_shutdown"),
-                                                                tr_int((int64_t)opts->flags.auto_shutdown)));
+    *reason = flags_error(&opts->flags);
+    if (!tr_is_none(*reason)) {
         return TR_E_EXIT;
     }
     claim *mine = tr_alloc(sizeof(*mine));
@@ -204,7 +220,6 @@ static tr_err partition_init(const void *arg, tr_sup_flags *flags, const tr_chil
     mine->table = table_claim(name, partitions);
     tr_resource_add(&mine->resource);
     *flags = opts->flags;
-    flags->strategy = TR_ONE_FOR_ONE;
     *children = make_specs(opts, mine->table, name, partitions);
     *count = partitions;
     return TR_OK;
@@ -252,7 +267,8 @@ tr_err tr_partition_supervisor_start_link(const tr_partition_opts *partition, co
                                 .arg_bytes = sizeof(*partition),
                                 .deepen = deepen};
     tr__supervisor_spawn(&spawn, &args, opts);
-    return tr__start(&spawn, 1, opts->timeout_ms == 0 ? TR_INFINITY : opts->timeout_ms, started, NULL);
+    return tr__start(&spawn, TR__START_LINKED, opts->timeout_ms == 0 ? TR_INFINITY : opts->timeout_ms,
+                     started, NULL);
 }
 
 void tr_partition_child_spec(const tr_partition_opts *partition, tr_term name, tr_child_spec *spec)

@@ -286,12 +286,18 @@ static void sup_start(void *data)
 /* ---- starting
  * ----------------------------------------------------------------------------------------------------- */
 
+static const char *sup_module(const void *data)
+{
+    return module_name(((const tr__sup *)data)->module);
+}
+
 static const tr__behaviour supervisor_behaviour = {
     .name = "supervisor",
     .start = sup_start,
     .handle = sup_handle,
     .idle = sup_idle,
     .never_parks = true,
+    .module = sup_module,
 };
 
 static void fill(struct tr__proc *proc, void *data, void *ctx)
@@ -336,5 +342,5 @@ tr_err tr_supervisor_start_link(const tr_supervisor *supervisor, const void *arg
     tr__supervisor_args args = {.supervisor = supervisor, .arg = arg, .arg_bytes = arg_bytes};
     tr__supervisor_spawn(&spawn, &args, opts);
     int64_t timeout_ms = opts == NULL || opts->timeout_ms == 0 ? TR_INFINITY : opts->timeout_ms;
-    return tr__start(&spawn, 1, timeout_ms, started, NULL);
+    return tr__start(&spawn, TR__START_LINKED, timeout_ms, started, NULL);
 }

@@ -132,3 +132,75 @@ SCENE(info, a_long_label_is_cut)
     EXPECT(tr_process_summary_of(tr_self(), &summary) == TR_OK);
     EXPECT(strcmp(summary.label, "short") == 0);
 }
+
+static void answer_nothing(const void *arg)
+{
+    (void)arg;
+    TR_RECEIVE(num, TR_INFINITY);
+}
+
+static tr_pid grandchild;
+
+static void make_a_child(const void *arg)
+{
+    EXPECT(tr_spawn(NULL, wait_for_ever, NULL, 0, &grandchild) == TR_OK);
+    answer_nothing(arg);
+}
+
+/* process_SUITE: process_info_2_list */
+SCENE(info, tells_ancestors_as_far_as_they_live)
+{
+    tr_pid child;
+    tr_process_info info;
+    EXPECT(tr_spawn(NULL, make_a_child, NULL, 0, &child) == TR_OK);
+    tr_sleep(1);
+    EXPECT(tr_process_info_of(grandchild, false, 10, &info) == TR_OK);
+    EXPECT(info.ancestor_count == 2 && info.ancestors[0] == child && info.ancestors[1] == tr_self());
+    TERM_IS(info.initial_call, "undefined");
+    TR_SEND(child, num, 1);
+    tr_sleep(1);
+    EXPECT(tr_process_info_of(grandchild, false, 10, &info) == TR_OK);
+    EXPECT(info.ancestor_count == 1 && info.ancestors[0] == child);
+}
+
+typedef struct clerk {
+    int unused;
+} clerk;
+
+static tr_next clerk_init(clerk *self, const void *arg)
+{
+    (void)self;
+    (void)arg;
+    tr_put(tr_atom("colour"), tr_tuple(tr_atom("rgb"), tr_int(1)));
+    tr_put(tr_atom("gone"), tr_int(2));
+    TERM_IS(tr_erase(tr_atom("gone")), "2");
+    EXPECT(tr_is_none(tr_erase(tr_atom("gone"))));
+    return TR_INIT_OK;
+}
+TR_GEN_SERVER(clerk, .init = clerk_init);
+
+/* process_SUITE: process_info_dict_lookup; elixir process_test: dictionary */
+SCENE(info, tells_dictionary_and_initial_call_of_a_server)
+{
+    tr_started started;
+    tr_process_info info;
+    EXPECT(tr_gen_server_start(clerk_server, NULL, 0, NULL, &started) == TR_OK);
+    EXPECT(tr_process_info_of(started.pid, false, 10, &info) == TR_OK);
+    TERM_IS(info.initial_call, "{clerk,init}");
+    TERM_IS(info.dictionary, "#{colour=>{rgb,1}}");
+    EXPECT(tr_process_info_of(tr_self(), false, 10, &info) == TR_OK);
+    TERM_IS(info.dictionary, "#{}");
+}
+
+/* A dictionary larger than what is told is cut, not refused. */
+SCENE(info, a_huge_dictionary_is_cut)
+{
+    static char text[1 << 16];
+    tr_process_info info;
+    memset(text, 'x', sizeof text);
+    for (int i = 0; i < 40; i++) {
+        tr_put(tr_int(i), tr_string_n(text, sizeof text));
+    }
+    EXPECT(tr_process_info_of(tr_self(), false, 10, &info) == TR_OK);
+    EXPECT(tr_term_count(info.dictionary) > 10 && tr_term_count(info.dictionary) < 16);
+}

@@ -206,6 +206,8 @@ TR_MUST_CHECK tr_err tr_unregister(tr_term name);
 /** Process dictionary: old value, or none. */
 tr_term tr_put(tr_term key, tr_term value);
 tr_term tr_get(tr_term key);
+/** Takes the key out. Returns: the old value (on the caller's scratch), or none. */
+tr_term tr_erase(tr_term key);
 /** A text for people, shown in process lists and reports. Copied, cut at 63 bytes. */
 void tr_set_label(const char *label);
 
@@ -252,6 +254,11 @@ typedef struct tr_process_info {
     const tr_term *monitor_names; /* none where monitored by pid                                 */
     const tr_pid *monitored_by;
     const tr_term *messages; /* only when asked: queued term messages, others as {type_name} */
+    tr_term initial_call;    /* {module, init} of a behaviour; undefined for a plain process */
+    tr_term dictionary;      /* a map; cut at a million bytes */
+    /* Its parent first, then the parent's, as far as they live: of a dead one no parent is known. */
+    const tr_pid *ancestors;
+    size_t ancestor_count;
 } tr_process_info;
 TR_MUST_CHECK tr_err tr_process_info_of(tr_pid pid, bool with_messages, int64_t timeout_ms,
                                         tr_process_info *out);

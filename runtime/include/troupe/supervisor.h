@@ -14,6 +14,7 @@
 #define TROUPE_SUPERVISOR_H
 
 #include <troupe/gen_server.h>
+#include <troupe/proc_lib.h>
 
 typedef enum tr_strategy {
     TR_ONE_FOR_ONE,
@@ -140,10 +141,6 @@ TR_MUST_CHECK tr_err tr_supervisor_info(tr_dest sup, tr_sup_info *info);
 /** Validates specs only. Returns TR_OK, or TR_E_BADARG with OTP's error term in *reason. */
 tr_err tr_supervisor_check_childspecs(const tr_child_spec *specs, size_t count, tr_term *reason);
 
-/** For plain processes started with manual_ack: the starter goes on; info (or none) is the start's third
- *  value. */
-void tr_init_ack(tr_term info);
-
 /* ---- partition supervisor
  * --------------------------------------------------------------------------------------- */
 /** N copies of one child, ids 0..N-1. */
@@ -153,7 +150,7 @@ typedef struct tr_partition_opts {
     /** Optional: the argument of partition i instead of child.arg: writes at most bytes into out, returns its
      *  size. */
     size_t (*with_arguments)(uint32_t partition, const void *arg, void *out, size_t bytes);
-    tr_sup_flags flags; /* strategy is ignored: one_for_one */
+    tr_sup_flags flags; /* any strategy but simple_one_for_one and dynamic; no auto_shutdown */
 } tr_partition_opts;
 /** Starts it under a registered name (opts->name, an atom). Blocks: parks. */
 TR_MUST_CHECK tr_err tr_partition_supervisor_start_link(const tr_partition_opts *partition,

@@ -10,6 +10,7 @@
 #include <troupe/message.h>
 #include <troupe/node.h>
 #include <troupe/port.h>
+#include <troupe/proc_lib.h>
 #include <troupe/process.h>
 #include <troupe/registry.h>
 #include <troupe/reqids.h>
