@@ -34,12 +34,22 @@ tr_child_spec *tr__dynamic_spec(const tr__sup *sup, const tr_child_spec *spec)
     return copy;
 }
 
-tr_term tr__dynamic_spec_error(const tr_child_spec *spec)
+/* An argument without a size is a bare pointer: nothing can come before what it points to. */
+static bool loses_its_argument(const tr__sup *sup, const tr_child_spec *spec)
+{
+    return sup != NULL && sup->flags.extra_bytes != 0 && spec->arg != NULL && spec->arg_bytes == 0;
+}
+
+tr_term tr__dynamic_spec_error(const tr__sup *sup, const tr_child_spec *spec)
 {
     if (spec->significant) {
         return tr_tuple(tr_atom("invalid_significant"), TR_ATOM(TRUE));
     }
-    return tr__spec_error(spec, NULL);
+    tr_term error = tr__spec_error(spec, NULL);
+    if (tr_is_none(error) && loses_its_argument(sup, spec)) {
+        return tr_tuple(tr_atom("invalid_argument"), tr_atom("extra_arguments"));
+    }
+    return error;
 }
 
 /* ---- the caller's side
@@ -49,7 +59,7 @@ tr_sup_result tr_dynamic_supervisor_start_child(tr_dest sup, const tr_child_spec
 {
     tr_child_spec named = *spec;
     named.id = tr_is_none(spec->id) ? TR_ATOM(UNDEFINED) : spec->id;
-    tr_term error = tr__dynamic_spec_error(&named);
+    tr_term error = tr__dynamic_spec_error(NULL, &named);
     if (!tr_is_none(error)) {
         return (tr_sup_result){.err = TR_E_BADARG, .reason = error};
     }

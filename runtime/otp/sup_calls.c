@@ -122,7 +122,7 @@ static void start_child(tr__sup *sup, tr_from from, const tr__sup_start_child *r
         return;
     }
     tr_term error =
-        dynamic ? tr__dynamic_spec_error(&spec) : tr__spec_error(&spec, &sup->flags.auto_shutdown);
+        dynamic ? tr__dynamic_spec_error(sup, &spec) : tr__spec_error(&spec, &sup->flags.auto_shutdown);
     if (!tr_is_none(error)) {
         answer_error(sup, from, TR_E_BADARG, error);
         return;

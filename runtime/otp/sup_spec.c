@@ -144,6 +144,9 @@ tr_term tr__flags_resolve(tr_sup_flags *flags)
     if (flags->max_children < TR_MAX_CHILDREN_NONE) {
         return invalid("invalid_max_children", tr_int(flags->max_children));
     }
+    if (flags->extra_arg == NULL && flags->extra_bytes != 0) {
+        return invalid("invalid_extra_arguments", tr_int((int64_t)flags->extra_bytes));
+    }
     flags->intensity = flags->intensity == 0 ? INTENSITY_DEFAULT : flags->intensity;
     flags->period_s = flags->period_s == 0 ? PERIOD_DEFAULT_S : flags->period_s;
     return TR_TERM_NONE_VALUE;

@@ -189,8 +189,8 @@ static inline bool tr__sup_is_dynamic(const tr__sup *sup)
 bool tr__dynamic_is_full(const tr__sup *sup);
 /** The child's own copy of spec, with the supervisor's extra argument before its own. */
 tr_child_spec *tr__dynamic_spec(const tr__sup *sup, const tr_child_spec *spec);
-/** Why it cannot be a child of a dynamic supervisor, or none. */
-tr_term tr__dynamic_spec_error(const tr_child_spec *spec);
+/** Why it cannot be a child of a dynamic supervisor, or none. sup: NULL in the caller, who does not know it. */
+tr_term tr__dynamic_spec_error(const tr__sup *sup, const tr_child_spec *spec);
 
 /* ---- plans (sup_plan.c)
  * ----------------------------------------------------------------------------------------- */

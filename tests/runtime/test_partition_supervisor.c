@@ -172,6 +172,29 @@ TREE_TEST(partition_supervisor, refuses_auto_shutdown)
     tree_term_is(started.reason, "{supervisor_data,{invalid_auto_shutdown,1}}");
 }
 
+TREE_TEST(partition_supervisor, takes_the_strategies_of_supervisors_with_ids)
+{
+    tr_partition_opts opts = options(3);
+    opts.flags.strategy = TR_ONE_FOR_ALL;
+    parts_start(opts);
+    tr_pid before[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        before[i] = tr_partition_at(PARTS, i);
+    }
+    tr_exit_signal(tr_to(before[1]), TR_ATOM(KILL));
+    tree_settle();
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_expect(tr_partition_at(PARTS, i) != TR_NO_PID && tr_partition_at(PARTS, i) != before[i]);
+    }
+    opts.flags.strategy = TR_DYNAMIC;
+    tr_started started;
+    cr_expect_eq(
+        tr_partition_supervisor_start_link(&opts, &(tr_start_opts){.name = tr_atom("more")}, &started),
+        TR_E_EXIT);
+    tree_term_is(started.reason, "{supervisor_data,{invalid_strategy,4}}");
+    tree.text[0] = '\0';
+}
+
 TREE_TEST(partition_supervisor, counts_branches_as_supervisors)
 {
     static const tr_supervisor empty = {.name = "empty"};

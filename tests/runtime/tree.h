@@ -9,7 +9,7 @@
  *     }
  *
  * Trace: "a+" init of a, "a!" its init fails, "a-reason" its terminate, "a?x" a message x that a plain process logged.
- * Each actor is registered under its name; tree_pid("a") is the living one. */
+ * Afterwards every byte must have been given back. Each actor is registered under its name; tree_pid("a") is the living one. */
 #ifndef TESTS_RUNTIME_TREE_H
 #define TESTS_RUNTIME_TREE_H
 
@@ -128,6 +128,26 @@ static void tree_main(const void *arg)
     tree.over = true;
 }
 
+static bool tree_end_one(const tr_process_summary *summary, void *ctx)
+{
+    (void)ctx;
+    tr_exit_signal(tr_to(summary->pid), TR_ATOM(KILL));
+    return true;
+}
+
+/* When a test is over, what is left is killed, and nothing of what the runtime allocated may be left then. */
+static void tree_nothing_is_left(void)
+{
+    tr_node_stats stats;
+    tr_process_each(tree_end_one, NULL);
+    tr_virtual_run();
+    tr_virtual_advance(24 * 3600 * 1000);
+    tr_node_stats_get(&stats);
+    cr_expect_eq(stats.processes, 0);
+    cr_expect_eq(stats.bytes_allocated, stats.bytes_freed, "%lld bytes are left",
+                 (long long)(stats.bytes_allocated - stats.bytes_freed));
+}
+
 static void tree_run(void (*body)(const void *unused))
 {
     tr_node_opts opts = {.virtual_time = true, .report = tree_report, .stack_bytes = 512 * 1024};
@@ -141,6 +161,7 @@ static void tree_run(void (*body)(const void *unused))
     }
     cr_expect(tree.over, "the test's body hangs");
     tr_virtual_run();
+    tree_nothing_is_left();
     tr_node_stop();
 }
 

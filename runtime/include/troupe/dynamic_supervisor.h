@@ -19,7 +19,7 @@
 #include <troupe/supervisor.h>
 
 /** Starts a child; its id is not used, and may be missing. The flags' extra argument comes before the spec's own,
- *  at restarts too; with it, a spec has an argument with bytes or none. err: TR_OK (pid; info), TR_E_IGNORE,
+ *  at restarts too; with it, a spec's argument has a size or is NULL (else TR_E_BADARG). err: TR_OK (pid; info), TR_E_IGNORE,
  *  TR_E_EXIT (start failed), TR_E_BADARG (invalid spec: no message is sent), TR_E_STATE (reason max_children),
  *  TR_E_NOPROC. Blocks: parks without limit. Context: process. */
 tr_sup_result tr_dynamic_supervisor_start_child(tr_dest sup, const tr_child_spec *spec);
