@@ -3,6 +3,7 @@
 #define TROUPE_H
 
 #include <troupe/agent.h>
+#include <troupe/alarm_handler.h>
 #include <troupe/application.h>
 #include <troupe/base.h>
 #include <troupe/dynamic_supervisor.h>
