@@ -61,6 +61,12 @@ typedef struct tr__spawn {
 } tr__spawn;
 tr_err tr__spawn_process(const tr__spawn *spawn, tr_pid *pid);
 
+/** The calling plain process is driven by this behaviour from now on. Returns: data_bytes of zeroed memory for it,
+ *  in place of what it had. Nothing else of the process changes; its frames run until tr__become_idle. */
+void *tr__become(const tr__behaviour *behaviour, size_t data_bytes);
+/** Drops the frames of the calling process: the next message goes to its behaviour. */
+TR_NORETURN void tr__become_idle(void);
+
 /* Memory of a process that is being filled (fill) or of the calling one. */
 void *tr__arena_alloc(struct tr__proc *proc, size_t bytes);
 tr_term tr__arena_keep(struct tr__proc *proc, tr_term term);
@@ -143,7 +149,8 @@ tr_err tr__monitor_for(tr_ref ref, tr_pid pid);
  *  with this kind (CALL or SYSTEM) in one signal. Returns: the reference; its REPLY or DOWN will come. *err:
  *  TR_E_NOPROC (nothing will come), TR_E_FULL. */
 tr_ref tr__request(tr_dest dest, tr_msg_kind kind, tr_msg *msg, tr_err *err);
-/** The second half: waits for the REPLY or DOWN. On TR_E_TIMEOUT the request is abandoned (late answers are
+/** The second half, right after the first (nothing may be fetched between the two: a long queue is not looked at):
+ *  waits for the REPLY or DOWN. On TR_E_TIMEOUT the request is abandoned (late answers are
  *  dropped). On TR_E_EXIT / TR_E_NOPROC *reason (may be NULL) is the DOWN's reason. */
 tr_err tr__await(tr_ref ref, int64_t timeout_ms, tr_msg **reply, tr_term *reason);
 

@@ -154,7 +154,7 @@ static tr_err ask(tr_pid pid, uint8_t flags, int64_t timeout_ms, tr_msg **answer
         (void)tr_unalias(ref);
         return TR_E_NOPROC;
     }
-    tr_msg *msg = tr_receive_ref(ref, timeout_ms);
+    tr_msg *msg = tr__receive_ref_new(ref, timeout_ms);
     if (msg == NULL) {
         (void)tr_unalias(ref);
         return TR_E_TIMEOUT;

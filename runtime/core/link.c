@@ -107,6 +107,13 @@ static void extra_keep(tr__edge *edge, tr_term name, tr_term tag)
     }
 }
 
+void tr__monitor_edge(tr__proc *self, tr_ref ref, tr_pid target, tr_term name, const tr_monitor_opts *opts)
+{
+    tr__edge *edge = tr__edges_add(&self->edges, TR__EDGE_MONITOR, ref.id, target);
+    edge->alias = opts == NULL ? TR_ALIAS_NONE : (uint8_t)opts->alias;
+    extra_keep(edge, name, opts == NULL ? TR_TERM_NONE_VALUE : opts->tag);
+}
+
 static void down_at_once(tr__proc *self, tr_ref ref, tr_pid pid)
 {
     tr_msg *msg =
@@ -123,10 +130,7 @@ tr_ref tr_monitor(tr_dest dest, const tr_monitor_opts *opts)
     if (pid == self->pid) {
         return ref; /* legal, and nothing more than a fresh reference */
     }
-    tr__edge *edge = tr__edges_add(&self->edges, TR__EDGE_MONITOR, ref.id, pid);
-    edge->alias = opts == NULL ? TR_ALIAS_NONE : (uint8_t)opts->alias;
-    extra_keep(edge, dest.kind == TR_TO_NAME ? dest.name : TR_TERM_NONE_VALUE,
-               opts == NULL ? TR_TERM_NONE_VALUE : opts->tag);
+    tr__monitor_edge(self, ref, pid, dest.kind == TR_TO_NAME ? dest.name : TR_TERM_NONE_VALUE, opts);
     tr_msg *msg = tr__msg_make(NULL, NULL, TR__SIG_MONITOR, ref);
     if (tr__push(pid, msg) != TR_OK) {
         tr__msg_free(msg);

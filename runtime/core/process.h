@@ -177,6 +177,10 @@ bool tr__inbox_rest(tr__proc *proc);
 /** Makes it runnable without a message (its park timer fired). */
 void tr__inbox_wake(tr__proc *proc);
 
+/** tr_receive_ref for a reference that no queued message can carry: what was fetched before is not looked at.
+ *  Nothing may have been fetched since the reference was made. */
+tr_msg *tr__receive_ref_new(tr_ref ref, int64_t timeout_ms);
+
 /* ---- messages (message.c)
  * --------------------------------------------------------------------------------------- */
 enum tr__signal {
@@ -237,6 +241,9 @@ void tr__demonitor_signal(tr_pid target, tr_ref ref);
 /** Answers an INFO signal / tells that the process is dead. Takes it. (info.c) */
 void tr__info_answer(tr__proc *proc, tr_msg *request);
 void tr__info_refuse(tr_msg *request);
+
+/** Our end of a new monitor: the name it was set by (or none), and what opts (may be NULL) ask for. (link.c) */
+void tr__monitor_edge(tr__proc *self, tr_ref ref, tr_pid target, tr_term name, const tr_monitor_opts *opts);
 
 /** A report about proc. (summary.c) */
 void tr__report_about(tr__proc *proc, tr_report_kind kind, tr_term reason);

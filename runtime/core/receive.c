@@ -27,10 +27,9 @@ static bool scan(tr_msg ***at, tr_match_fn match, void *ctx)
     return false;
 }
 
-tr_msg *tr_receive(tr_match_fn match, void *ctx, int64_t timeout_ms)
+/* at: where the scan begins. */
+static tr_msg *receive(tr__proc *proc, tr_msg **at, tr_match_fn match, void *ctx, int64_t timeout_ms)
 {
-    tr__proc *proc = self_checked();
-    tr_msg **at = &proc->head;
     int64_t deadline = 0;
     bool in_time = true;
     for (bool first = true;; first = false) {
@@ -49,6 +48,12 @@ tr_msg *tr_receive(tr_match_fn match, void *ctx, int64_t timeout_ms)
         }
         in_time = tr__park_until(proc, deadline);
     }
+}
+
+tr_msg *tr_receive(tr_match_fn match, void *ctx, int64_t timeout_ms)
+{
+    tr__proc *proc = self_checked();
+    return receive(proc, &proc->head, match, ctx, timeout_ms);
 }
 
 static bool has_type(const tr_msg *msg, void *ctx)
@@ -73,6 +78,12 @@ static bool has_ref(const tr_msg *msg, void *ctx)
 tr_msg *tr_receive_ref(tr_ref ref, int64_t timeout_ms)
 {
     return tr_receive(has_ref, &ref, timeout_ms);
+}
+
+tr_msg *tr__receive_ref_new(tr_ref ref, int64_t timeout_ms)
+{
+    tr__proc *proc = self_checked();
+    return receive(proc, proc->tail, has_ref, &ref, timeout_ms);
 }
 
 void tr_sleep(int64_t ms)

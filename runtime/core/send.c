@@ -114,7 +114,7 @@ tr_ref tr__request(tr_dest dest, tr_msg_kind kind, tr_msg *msg, tr_err *err)
 
 tr_err tr__await(tr_ref ref, int64_t timeout_ms, tr_msg **reply, tr_term *reason)
 {
-    tr_msg *msg = tr_receive_ref(ref, timeout_ms);
+    tr_msg *msg = tr__receive_ref_new(ref, timeout_ms);
     if (msg == NULL) {
         tr_demonitor(ref, true);
         msg = tr_receive_ref(ref, 0); /* one last look: it may have come while the clock was read */

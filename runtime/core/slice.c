@@ -92,6 +92,14 @@ void tr__slice_entry(void)
     }
 }
 
+void tr__become_idle(void)
+{
+    tr__core *core = tr__core_self();
+    callback_done(core->current);
+    core->leave = TR__LEAVE_BECOME;
+    tr__stack_abandon(&core->home, core->stack);
+}
+
 static void leave(tr__proc *proc, tr__leave how)
 {
     tr__core *core = tr__core_self();
@@ -246,6 +254,10 @@ void tr__core_run(tr__core *core, tr__proc *proc)
         break;
     case TR__LEAVE_YIELD:
     case TR__LEAVE_YIELD_STACK:
+        yield_current(core, proc, stack);
+        break;
+    case TR__LEAVE_BECOME:
+        tr__stack_reset(stack);
         yield_current(core, proc, stack);
         break;
     case TR__LEAVE_PARK:

@@ -43,6 +43,20 @@ static void *data_alloc(tr__proc *proc, size_t bytes)
     return data;
 }
 
+void *tr__become(const tr__behaviour *behaviour, size_t data_bytes)
+{
+    tr__proc *proc = tr__proc_self();
+    TR_CHECK(proc != NULL && proc->behaviour == &tr__plain_behaviour);
+    void *old = proc->data;
+    uint32_t old_bytes = proc->data_bytes;
+    void *data = data_alloc(proc, data_bytes);
+    tr__mem_free(old, old_bytes, tr__mem_class(old_bytes));
+    tr__store_relaxed(&proc->memory, proc->memory - old_bytes);
+    tr__store_relaxed(&proc->behaviour, behaviour);
+    proc->report_crash = true;
+    return data;
+}
+
 static void plain_fill(tr__proc *proc, const tr__spawn *spawn)
 {
     struct plain *plain = data_alloc(proc, sizeof(*plain));
@@ -138,7 +152,7 @@ static void relate(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
     }
     if (spawn->opts.monitor != NULL) {
         tr_ref ref = tr__ref_new(self->pid);
-        tr__edges_add(&self->edges, TR__EDGE_MONITOR, ref.id, proc->pid);
+        tr__monitor_edge(self, ref, proc->pid, TR_TERM_NONE_VALUE, spawn->opts.monitor_opts);
         tr__edges_add(&proc->edges, TR__EDGE_WATCHER, ref.id, self->pid);
         *spawn->opts.monitor = ref;
     }
@@ -313,7 +327,7 @@ static tr_err start_timed_out(tr_pid pid, tr_ref ack)
 
 static tr_err await_start(tr_pid pid, tr_ref ack, int64_t timeout_ms, tr_started *started, tr_term *info)
 {
-    tr_msg *msg = tr_receive_ref(ack, timeout_ms);
+    tr_msg *msg = tr__receive_ref_new(ack, timeout_ms);
     if (msg == NULL) {
         started->reason = TR_ATOM(TIMEOUT);
         return start_timed_out(pid, ack);

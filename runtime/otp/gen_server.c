@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "runtime/otp/gen_server.h"
 
 /* Which callback, with what, and what came of it. */
@@ -291,6 +293,24 @@ const tr__behaviour tr__gen_server_behaviour = {
     .idle = server_idle,
     .module = module_of,
 };
+
+void tr_gen_server_enter_loop(const tr_gen_server *module, const void *state, tr_next next)
+{
+    tr__gen_server *server = tr__become(&tr__gen_server_behaviour, sizeof(*server) + module->state_bytes);
+    server->module = module;
+    server->sys.parent = tr_parent();
+    if (state != NULL) {
+        memcpy(server->state, state, module->state_bytes);
+    }
+    if (module->trap_exit) {
+        (void)tr_trap_exit(true);
+    }
+    if (next.kind != TR_NEXT_NOREPLY) {
+        server_crash(server, next.kind == TR_NEXT_STOP ? next.reason : bad_return(next.reason), NULL);
+    }
+    go_on(server, next);
+    tr__become_idle();
+}
 
 /* ---- for sys ---- */
 

@@ -291,3 +291,43 @@ SCENE(gen_server_call, the_answer_to_a_servers_own_request_comes_to_its_handle_i
     tr_sleep(1);
     SAID("asker init", "s call 11", "answer 11 in handle_info");
 }
+
+#define HUGE_QUEUE 200000
+#define MANY_CALLS 100000
+
+/* gen_server_SUITE, receive_SUITE: call_with_huge_message_queue. A call that looked at the whole queue would take the
+ * time-out of the test many times over. */
+SCENE(gen_server_call, a_call_does_not_look_at_what_was_queued_before)
+{
+    tr_pid s = a_server(bare_server);
+    for (int i = 0; i < HUGE_QUEUE; i++) {
+        TR_SEND(tr_self(), answer, .n = i);
+    }
+    for (int i = 0; i < MANY_CALLS; i++) {
+        answer got = {0};
+        tr_scratch_mark mark = tr_scratch();
+        if (TR_CALL(s, 1000, answer, &got, act, .n = i) != TR_OK || got.n != i) {
+            EXPECT(!"a call failed");
+        }
+        tr_scratch_release(mark);
+    }
+    tr_process_info info;
+    EXPECT(tr_process_info_of(tr_self(), false, 0, &info) == TR_OK && info.message_count == HUGE_QUEUE);
+    const answer *first = TR_RECEIVE(answer, 0);
+    EXPECT(first != NULL && first->n == 0);
+}
+
+/* gen_server_SUITE: stop7; elixir gen_server_test: start_link/3 with via, stop/3 */
+SCENE(gen_server_call, a_server_is_called_and_stopped_by_its_key)
+{
+    struct tr_registry *registry = tr_registry_new("servers");
+    const tr_dest by_key = tr_to_via(registry, tr_tuple(tr_atom("k"), tr_int(1)));
+    const tr_start_opts via = {.registry = registry, .key = by_key.name};
+    answer got = {0};
+    EXPECT(start_as(puppet_server, (role){0}, &via) == TR_OK);
+    EXPECT(TR_CALL(by_key, 1000, answer, &got, act, .n = 4) == TR_OK && got.n == 4);
+    TR_CAST(by_key, act, .n = 5);
+    EXPECT(tr_gen_server_stop(by_key, TR_ATOM(NORMAL), 1000, NULL) == TR_OK);
+    EXPECT(tr_gen_server_stop(by_key, TR_ATOM(NORMAL), 1000, NULL) == TR_E_NOPROC);
+    SAID("s init", "s call 4", "s cast 5", "s terminate normal");
+}

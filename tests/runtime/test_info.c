@@ -204,3 +204,97 @@ SCENE(info, a_huge_dictionary_is_cut)
     EXPECT(tr_process_info_of(tr_self(), false, 10, &info) == TR_OK);
     EXPECT(tr_term_count(info.dictionary) > 10 && tr_term_count(info.dictionary) < 16);
 }
+
+static void rests(const void *arg)
+{
+    tr_trap_exit(true);
+    wait_for_ever(arg);
+}
+
+/* process_SUITE: process_info_other_status, process_info_status_handled_signal */
+SCENE(info, a_process_that_only_handled_signals_is_still_waiting)
+{
+    tr_process_info info;
+    tr_process_summary summary;
+    tr_pid pid;
+    EXPECT(tr_spawn(NULL, rests, NULL, 0, &pid) == TR_OK);
+    EXPECT(tr_process_summary_of(pid, &summary) == TR_OK && summary.status == TR_STATUS_RUNNABLE);
+    tr_sleep(1);
+    for (int i = 0; i < 3; i++) {
+        tr_exit_signal(tr_to(pid), tr_atom("trapped"));
+        (void)tr_demonitor(tr_monitor(tr_to(pid), NULL), true);
+        EXPECT(tr_process_info_of(pid, false, 10, &info) == TR_OK);
+        EXPECT(info.summary.status == TR_STATUS_WAITING && info.message_count == (size_t)i + 1);
+    }
+    EXPECT(tr_process_summary_of(tr_self(), &summary) == TR_OK && summary.status == TR_STATUS_RUNNING);
+}
+
+/* process_SUITE: process_info_self_signal, process_info_self_msgq_len_messages, process_info_self_msgq_len_more */
+SCENE(info, of_oneself_counts_what_one_sent_oneself_before)
+{
+    tr_process_info info;
+    for (int i = 0; i < 5; i++) {
+        TR_SEND(tr_self(), num, i);
+        EXPECT(tr_process_info_of(tr_self(), true, 0, &info) == TR_OK);
+        EXPECT(info.message_count == (size_t)i + 1 && info.summary.mailbox == (uint32_t)i + 1);
+        TERM_IS(info.messages[i], "{num}");
+    }
+    tr_trap_exit(true);
+    tr_exit_signal(tr_to(tr_self()), tr_atom("signal"));
+    EXPECT(tr_process_info_of(tr_self(), false, 0, &info) == TR_OK);
+    EXPECT(info.trap_exit && info.message_count == 6);
+}
+
+static bool asks_about(const tr_process_summary *summary, void *ctx)
+{
+    tr_pid *pids = ctx;
+    pids[++pids[0]] = summary->pid;
+    return pids[0] < 30;
+}
+
+/* process_SUITE: process_info_smoke_all */
+SCENE(info, everyone_can_be_asked_everything)
+{
+    static tr_pid pids[32];
+    tr_started started;
+    pids[0] = 0;
+    EXPECT(tr_gen_server_start(clerk_server, NULL, 0, NULL, &started) == TR_OK);
+    EXPECT(tr_alarm_handler_start_link(&started) == TR_OK);
+    (void)make(&(tr_spawn_opts){.link = true});
+    (void)make(NULL);
+    tr_process_each(asks_about, pids);
+    EXPECT(pids[0] == 5);
+    for (tr_pid i = 1; i <= pids[0]; i++) {
+        tr_process_info info;
+        EXPECT(tr_process_info_of(pids[i], true, 100, &info) == TR_OK);
+        EXPECT(info.summary.pid == pids[i] && !tr_is_none(info.initial_call) &&
+               info.summary.memory_bytes > 0);
+    }
+}
+
+static int infants;
+
+static void infant(const void *arg)
+{
+    (void)arg;
+    infants += TR_RECEIVE(num, 1000) != NULL ? 1 : 0;
+}
+
+static bool greets(const tr_process_summary *summary, void *ctx)
+{
+    (void)ctx;
+    TR_SEND(summary->pid, num, 1);
+    return true;
+}
+
+/* process_SUITE: processes_send_infant */
+SCENE(info, a_newborn_that_is_listed_can_be_sent_to)
+{
+    infants = 0;
+    for (int i = 0; i < 50; i++) {
+        EXPECT(tr_spawn(NULL, infant, NULL, 0, NULL) == TR_OK);
+    }
+    tr_process_each(greets, NULL); /* none of them has run yet */
+    tr_sleep(10);
+    EXPECT(infants == 50);
+}

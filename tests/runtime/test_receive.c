@@ -142,3 +142,65 @@ SCENE(receive, what_was_received_belongs_to_the_process_until_its_end)
     EXPECT(tr_spawn(NULL, keeps_all, NULL, 0, NULL) == TR_OK);
     tr_sleep(1); /* the scene ends with a check that nothing is left */
 }
+
+static void receives_until(const void *arg)
+{
+    (void)arg;
+    EXPECT(TR_RECEIVE(num, 100) == NULL);
+    say("timed out");
+}
+
+/* process_SUITE: exit_and_timeout: one of the two, not both, and nothing is left of the other */
+SCENE(receive, an_exit_signal_and_a_time_out_at_the_same_moment_end_it_once)
+{
+    int ends = 0;
+    for (int i = 0; i < 3; i++) { /* just before, at the same time, just after */
+        tr_pid pid;
+        tr_ref monitor;
+        EXPECT(tr_spawn(&(tr_spawn_opts){.monitor = &monitor}, receives_until, NULL, 0, &pid) == TR_OK);
+        tr_yield();
+        tr_sleep(99 + i);
+        tr_exit_signal(tr_to(pid), tr_atom("bang"));
+        tr_msg *msg = tr_receive_ref(monitor, 10);
+        ends += msg != NULL ? 1 : 0;
+        EXPECT(tr_receive_ref(monitor, 200) == NULL);
+    }
+    EXPECT(ends == 3);
+    SAID("timed out", "timed out");
+}
+
+static int blasted;
+
+static void waits_in_vain(const void *arg)
+{
+    const int *ms = arg;
+    int64_t before = tr_now_ms();
+    EXPECT(TR_RECEIVE(num, *ms) == NULL);
+    EXPECT(tr_now_ms() == before + *ms);
+    blasted++;
+}
+
+/* after_SUITE: receive_after_blast */
+SCENE(receive, many_time_outs_at_once_all_come_at_their_time)
+{
+    blasted = 0;
+    for (int i = 0; i < 2000; i++) {
+        int ms = 1 + i % 97;
+        EXPECT(tr_spawn(NULL, waits_in_vain, &ms, sizeof ms, NULL) == TR_OK);
+    }
+    tr_sleep(200);
+    EXPECT(blasted == 2000);
+}
+
+/* after_SUITE: receive_after_32bit; elixir process_test: sleep/1 with 2^32 */
+SCENE(receive, time_outs_beyond_32_bits_are_no_short_ones)
+{
+    const int64_t beyond = ((int64_t)1 << 32) + 5;
+    int64_t before = tr_now_ms();
+    TR_SEND_AFTER(50, tr_self(), num, 1);
+    EXPECT(TR_RECEIVE(num, beyond) != NULL);
+    EXPECT(tr_now_ms() == before + 50);
+    tr_ref far = TR_SEND_AFTER(beyond, tr_self(), num, 2);
+    EXPECT(tr_receive_ref(far, 100) == NULL && tr_read_timer(far) == beyond - 100);
+    EXPECT(tr_cancel_timer(far) == beyond - 100);
+}

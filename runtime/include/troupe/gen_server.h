@@ -152,6 +152,12 @@ TR_MUST_CHECK tr_err tr_gen_server_start_monitor(const tr_gen_server *server, co
                                                  size_t arg_bytes, const tr_start_opts *opts,
                                                  tr_started *started);
 
+/** The calling plain process, usually one started by proc_lib, becomes a server without init being called. state
+ *  (NULL: zeroed) is copied. next is what init would have returned: TR_INIT_OK, with a time-out or a continue.
+ *  Its parent is who started it: when it traps exits, that one's EXIT ends it through terminate.
+ *  Never returns: the frames that called it are dropped. Context: plain process. */
+TR_NORETURN void tr_gen_server_enter_loop(const tr_gen_server *server, const void *state, tr_next next);
+
 /* ---- calling
  * ---------------------------------------------------------------------------------------------------- */
 #define TR_CALL_TIMEOUT_MS 5000

@@ -76,12 +76,26 @@ typedef struct tr_resource {
  * ------------------------------------------------------------------------------------------------------ */
 typedef void (*tr_main_fn)(const void *arg);
 
+typedef enum tr_alias_kind {
+    TR_ALIAS_NONE,
+    TR_ALIAS_EXPLICIT,        /* until tr_unalias                                             */
+    TR_ALIAS_REPLY,           /* dies with the first message received through it              */
+    TR_ALIAS_DEMONITOR,       /* monitors: dies with demonitor or DOWN                        */
+    TR_ALIAS_REPLY_DEMONITOR, /* monitors: the first message received through it ends alias and monitor */
+} tr_alias_kind;
+
+typedef struct tr_monitor_opts {
+    tr_alias_kind alias;
+    tr_term tag; /* replaces 'DOWN' */
+} tr_monitor_opts;
+
 typedef struct tr_spawn_opts {
     const char *label; /* for people; copied; default: "process"                                          */
     bool link;         /* linked to the spawner, atomically                                               */
-    tr_ref *monitor;   /* out: monitored by the spawner, atomically                                       */
-    bool trap_exit;    /* trapping from its first moment                                                  */
-    int core;          /* 1 + core it is bound to; 0: any                                                 */
+    tr_ref *monitor;   /* out: monitored by the spawner, atomically ...                                   */
+    const tr_monitor_opts *monitor_opts; /* ... with these; NULL: none */
+    bool trap_exit; /* trapping from its first moment                                                  */
+    int core;       /* 1 + core it is bound to; 0: any                                                 */
     uint32_t
         mailbox_max; /* 0: the node's default                                                           */
     tr_resource
@@ -156,19 +170,6 @@ void tr_unlink(tr_dest dest);
 
 /* ---- monitors and aliases
  * --------------------------------------------------------------------------------------- */
-typedef enum tr_alias_kind {
-    TR_ALIAS_NONE,
-    TR_ALIAS_EXPLICIT,        /* until tr_unalias                                             */
-    TR_ALIAS_REPLY,           /* dies with the first message received through it              */
-    TR_ALIAS_DEMONITOR,       /* monitors: dies with demonitor or DOWN                        */
-    TR_ALIAS_REPLY_DEMONITOR, /* monitors: the first message received through it ends alias and monitor */
-} tr_alias_kind;
-
-typedef struct tr_monitor_opts {
-    tr_alias_kind alias;
-    tr_term tag; /* replaces 'DOWN' */
-} tr_monitor_opts;
-
 /** Monitors dest. One DOWN comes at its end, at once with noproc when absent. Monitoring oneself never fires.
  *  opts may be NULL. A name is bound to its holder now; its DOWN carries the name. Returns: the reference. */
 tr_ref tr_monitor(tr_dest dest, const tr_monitor_opts *opts);
