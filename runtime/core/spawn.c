@@ -12,7 +12,8 @@
 struct plain {
     tr_main_fn main;
     bool manual_ack;
-    bool has_arg;
+    bool has_arg; /* a copy of ours */
+    bool hibernates;
     const void *arg;
 };
 
@@ -26,7 +27,47 @@ static void plain_start(void *data)
     tr__finish(TR_ATOM(NORMAL));
 }
 
-const tr__behaviour tr__plain_behaviour = {.name = "process", .start = plain_start};
+/* Hibernating: the first message, which stays queued, begins main. */
+static bool plain_idle(void *data)
+{
+    struct plain *plain = data;
+    if (!plain->hibernates || tr__proc_self()->head == NULL) {
+        return false;
+    }
+    plain->hibernates = false;
+    tr__set_filter(NULL);
+    plain->main(plain->arg);
+    tr__finish(TR_ATOM(NORMAL));
+}
+
+const tr__behaviour tr__plain_behaviour = {.name = "process", .start = plain_start, .idle = plain_idle};
+
+static bool wants_nothing(void *data, const tr_msg *msg)
+{
+    (void)data;
+    (void)msg;
+    return false;
+}
+
+void tr_hibernate(tr_main_fn fn, const void *arg, size_t arg_bytes)
+{
+    tr__proc *proc = tr__proc_self();
+    TR_CHECK(proc != NULL && proc->behaviour == &tr__plain_behaviour);
+    struct plain *plain = proc->data;
+    void *old = plain->has_arg ? (void *)(uintptr_t)plain->arg : NULL;
+    plain->main = fn;
+    plain->arg = arg;
+    plain->has_arg = arg_bytes != 0;
+    plain->hibernates = true;
+    if (arg_bytes != 0) {
+        void *copy = tr__arena_alloc(proc, arg_bytes);
+        memcpy(copy, arg, arg_bytes);
+        plain->arg = copy;
+    }
+    tr_free(old);
+    tr__set_filter(wants_nothing);
+    tr__become_idle();
+}
 
 /* The memory its behaviour's functions get. */
 static void *data_alloc(tr__proc *proc, size_t bytes)
@@ -65,6 +106,7 @@ static void plain_fill(tr__proc *proc, const tr__spawn *spawn)
         void *copy = tr__arena_alloc(proc, spawn->arg_bytes);
         memcpy(copy, spawn->arg, spawn->arg_bytes);
         plain->arg = copy;
+        plain->has_arg = true;
     }
 }
 

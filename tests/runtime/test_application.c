@@ -494,6 +494,36 @@ SCENE(application, everything_it_was_declared_with_can_be_read)
     EXPECT(tr_application_load(&(tr_application){.name = NULL}) == TR_E_BADARG);
 }
 
+static tr_next always_dies(void *self, const tr_msg *msg)
+{
+    (void)self;
+    (void)msg;
+    tr_exit(tr_atom("bug"));
+}
+
+/* supervisor_SUITE: faulty_application_shutdown: a tree that gives up ends the application with shutdown */
+SCENE(application, a_tree_that_gives_up_is_no_failure_of_the_others)
+{
+    static const tr_gen_server faulty = {.name = "faulty", .handle_info = always_dies};
+    static const tr_child_spec child = {
+        .id = TR_ATOM(PROCESS), .server = &faulty, .start = {.name = TR_ATOM(PROCESS)}};
+    static const tr_supervisor top = {
+        .name = "top", .flags = {.intensity = 1}, .children = &child, .child_count = 1};
+    static const tr_application app = {.name = "faulty", .supervisor = &top};
+    tr_app_info info = {.running = true};
+    controller_with_abc();
+    loads(&app);
+    EXPECT(start_it("faulty", TR_APP_TEMPORARY, NULL) == TR_OK);
+    for (int i = 0; i < 2; i++) {
+        TR_SEND(TR_ATOM(PROCESS), end_with, .reason = TR_ATOM(OK));
+        tr_sleep(1);
+    }
+    EXPECT(tr_application_get(tr_atom("faulty"), &info) == TR_OK && !info.running);
+    stage.reported = (stage_log){.used = 0};
+    EXPECT(start_it("faulty", TR_APP_TEMPORARY, NULL) == TR_OK); /* and can be started again */
+    REPORTED("supervisor.child_started");
+}
+
 /* The usual case: a tree given as data. */
 static const tr_supervisor empty_tree = {.name = "empty"};
 static const tr_application app_tree = {.name = "tree", .supervisor = &empty_tree};

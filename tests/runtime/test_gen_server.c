@@ -186,3 +186,22 @@ SCENE(gen_server, missing_callbacks_crash_with_undef_but_handle_info_only_warns)
     calls(started.pid, DO(.n = 5), 5000);
     SAID("! TR_E_EXIT undef");
 }
+
+static tr_term format_crashes(const puppet *self)
+{
+    (void)self;
+    tr_exit(tr_atom("bad_format"));
+}
+typedef puppet shy;
+TR_GEN_SERVER(shy, .init = puppet_init, .handle_call = puppet_handle_call, .terminate = puppet_terminate,
+              .format_state = format_crashes);
+
+/* gen_server_SUITE: terminate_crash_format */
+SCENE(gen_server, a_crash_in_format_state_is_told_in_the_report_and_changes_nothing)
+{
+    tr_pid s = a_server(shy_server);
+    calls(s, DO(.verb = CRASH, .term = tr_atom("bang")), 1000);
+    SAID("s call 0", "s terminate bang", "! TR_E_EXIT bang");
+    REPORTED("gen_server.terminated bang last act state {format_state_crashed,bad_format}",
+             "process.crashed bang");
+}

@@ -226,3 +226,31 @@ SCENE(gen_server_start, a_kill_is_honoured_between_two_continues)
     says_end(end);
     SAID("s init", "s cast 1", "end killed");
 }
+
+static void starts_in_a_loop(const void *arg)
+{
+    const verb *how = arg;
+    const tr_start_opts named = {.name = tr_atom("looped")};
+    tr_trap_exit(true);
+    for (int i = 0; i < 100; i++) {
+        tr_started got;
+        role r = {.name = "l", .init = {.verb = *how, .term = tr_atom("fails")}};
+        tr_err err = tr_gen_server_start_link(puppet_server, &r, sizeof r, &named, &got);
+        EXPECT(err == (*how == IGNORE ? TR_E_IGNORE : TR_E_EXIT));
+        EXPECT(tr_whereis(tr_to_name(named.name)) == TR_NO_PID);
+    }
+}
+
+/* gen_server_SUITE: +loop_start_fail: the name never is in the way of the next start */
+SCENE(gen_server_start, starts_that_fail_in_a_loop_never_meet_their_own_name)
+{
+    const verb ways[] = {STOP, CRASH, BAD, IGNORE};
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        tr_ref ended;
+        EXPECT(tr_spawn(&(tr_spawn_opts){.monitor = &ended}, starts_in_a_loop, &ways[i], sizeof ways[i],
+                        NULL) == TR_OK);
+        tr_msg *msg = tr_receive_ref(ended, 1000);
+        TERM_IS(TR_MATCH(msg, tr_down_msg)->reason, "normal");
+    }
+    stage.said = (stage_log){.used = 0};
+}

@@ -146,6 +146,12 @@ void tr_sleep(int64_t ms);
 /** Lets others run; comes back after the run queue went round. */
 void tr_yield(void);
 
+/** The calling plain process gives its stack back until there is a message, at once when one is queued; then it
+ *  runs fn(arg), and ends normally when fn returns. arg_bytes of arg are copied; 0: the pointer is handed on. What
+ *  it received and did not drop, and its scratch memory, are freed; all else it owns stays. Never returns: the
+ *  frames that called it are dropped. Context: plain process. */
+TR_NORETURN void tr_hibernate(tr_main_fn fn, const void *arg, size_t arg_bytes);
+
 /* ---- ending
  * ----------------------------------------------------------------------------------------------------- */
 /** Ends the calling process with this reason, from any depth; nothing below is run, everything it owns is
