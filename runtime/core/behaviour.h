@@ -61,11 +61,13 @@ typedef struct tr__spawn {
 } tr__spawn;
 tr_err tr__spawn_process(const tr__spawn *spawn, tr_pid *pid);
 
-/** The calling plain process is driven by this behaviour from now on. Returns: data_bytes of zeroed memory for it,
- *  in place of what it had. Nothing else of the process changes; its frames run until tr__become_idle. */
-void *tr__become(const tr__behaviour *behaviour, size_t data_bytes);
+/** The calling plain process becomes a process of this behaviour (enter_loop of OTP). fill gets its zeroed data and
+ *  copies what it needs of the old life; then start runs, on the frames there are, which are dropped after it. Held
+ *  messages and scratch are given back; its arena stays. */
+TR_NORETURN void tr__become(const tr__behaviour *behaviour, size_t data_bytes,
+                            void (*fill)(void *data, void *ctx), void *ctx);
 /** Drops the frames of the calling process: the next message goes to its behaviour. */
-TR_NORETURN void tr__become_idle(void);
+TR_NORETURN void tr__drop_frames(void);
 
 /* Memory of a process that is being filled (fill) or of the calling one. */
 void *tr__arena_alloc(struct tr__proc *proc, size_t bytes);

@@ -55,7 +55,7 @@ typedef enum tr__leave {
     TR__LEAVE_YIELD,
     TR__LEAVE_YIELD_STACK,
     TR__LEAVE_PARK,
-    TR__LEAVE_BECOME, /* as YIELD, and its frames are dropped */
+    TR__LEAVE_DROP_FRAMES, /* as YIELD, and its frames will never run again */
     TR__LEAVE_END
 } tr__leave;
 

@@ -146,9 +146,11 @@ void tr__summary_lend_label(tr__proc *proc, const char *label);
 /** Frees label and name. Owner. */
 void tr__summary_forget(tr__proc *proc);
 
-extern const tr__behaviour tr__plain_behaviour;
 /** First thing in a new process, on its stack: takes its names or fails its start. (spawn.c) */
 void tr__boot(tr__proc *proc);
+/** Zeroed memory that its behaviour's functions get from now on (proc->data); what was there is the caller's. */
+void *tr__data_alloc(tr__proc *proc, size_t bytes);
+extern const tr__behaviour tr__plain_behaviour;
 
 /* ---- mailbox (mailbox.c)
  * ---------------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /* Running a process: the loop on a borrowed stack, parking in the middle, and the scheduler's side of both.
  * */
 #include "runtime/core/core.h"
+#include "runtime/core/mem.h"
 #include "runtime/sys/clock.h"
 
 #define SLICE_CALLBACKS 64
@@ -92,12 +93,28 @@ void tr__slice_entry(void)
     }
 }
 
-void tr__become_idle(void)
+void tr__drop_frames(void)
 {
     tr__core *core = tr__core_self();
     callback_done(core->current);
-    core->leave = TR__LEAVE_BECOME;
+    core->leave = TR__LEAVE_DROP_FRAMES;
     tr__stack_abandon(&core->home, core->stack);
+}
+
+void tr__become(const tr__behaviour *behaviour, size_t data_bytes, void (*fill)(void *data, void *ctx),
+                void *ctx)
+{
+    tr__proc *proc = tr__proc_self();
+    TR_CHECK(proc != NULL && proc->behaviour == &tr__plain_behaviour);
+    void *old = proc->data;
+    uint32_t old_bytes = proc->data_bytes;
+    fill(tr__data_alloc(proc, data_bytes), ctx);
+    tr__mem_free(old, old_bytes, tr__mem_class(old_bytes));
+    tr__store_relaxed(&proc->memory, proc->memory - old_bytes);
+    proc->report_crash = true;
+    tr__store_relaxed(&proc->behaviour, behaviour);
+    behaviour->start(proc->data);
+    tr__drop_frames();
 }
 
 static void leave(tr__proc *proc, tr__leave how)
@@ -256,7 +273,7 @@ void tr__core_run(tr__core *core, tr__proc *proc)
     case TR__LEAVE_YIELD_STACK:
         yield_current(core, proc, stack);
         break;
-    case TR__LEAVE_BECOME:
+    case TR__LEAVE_DROP_FRAMES:
         tr__stack_reset(stack);
         yield_current(core, proc, stack);
         break;

@@ -66,11 +66,10 @@ void tr_hibernate(tr_main_fn fn, const void *arg, size_t arg_bytes)
     }
     tr_free(old);
     tr__set_filter(wants_nothing);
-    tr__become_idle();
+    tr__drop_frames();
 }
 
-/* The memory its behaviour's functions get. */
-static void *data_alloc(tr__proc *proc, size_t bytes)
+void *tr__data_alloc(tr__proc *proc, size_t bytes)
 {
     uint8_t mem_class;
     void *data = bytes > UINT32_MAX ? NULL : tr__mem_alloc(bytes, &mem_class);
@@ -84,23 +83,9 @@ static void *data_alloc(tr__proc *proc, size_t bytes)
     return data;
 }
 
-void *tr__become(const tr__behaviour *behaviour, size_t data_bytes)
-{
-    tr__proc *proc = tr__proc_self();
-    TR_CHECK(proc != NULL && proc->behaviour == &tr__plain_behaviour);
-    void *old = proc->data;
-    uint32_t old_bytes = proc->data_bytes;
-    void *data = data_alloc(proc, data_bytes);
-    tr__mem_free(old, old_bytes, tr__mem_class(old_bytes));
-    tr__store_relaxed(&proc->memory, proc->memory - old_bytes);
-    tr__store_relaxed(&proc->behaviour, behaviour);
-    proc->report_crash = true;
-    return data;
-}
-
 static void plain_fill(tr__proc *proc, const tr__spawn *spawn)
 {
-    struct plain *plain = data_alloc(proc, sizeof(*plain));
+    struct plain *plain = tr__data_alloc(proc, sizeof(*plain));
     *plain = (struct plain){.main = spawn->main, .manual_ack = spawn->manual_ack, .arg = spawn->arg};
     if (spawn->arg_bytes != 0) {
         void *copy = tr__arena_alloc(proc, spawn->arg_bytes);
@@ -151,7 +136,7 @@ static void boot_fill(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
         return;
     }
     if (spawn->data_bytes != 0) {
-        data_alloc(proc, spawn->data_bytes);
+        tr__data_alloc(proc, spawn->data_bytes);
     }
     if (spawn->fill != NULL) {
         spawn->fill(proc, proc->data, spawn->fill_ctx);

@@ -212,6 +212,23 @@ tr_ref tr_start_timer(int64_t ms, tr_dest dest, tr_msg *msg)
     return timer_set(timer, ms);
 }
 
+/* What tr__deadline makes at_ms of again: never early, however late it is read. */
+static int64_t ms_until(int64_t at_ms)
+{
+    int64_t now = tr__deadline(0);
+    return at_ms > now ? at_ms - now : 0;
+}
+
+tr_ref tr_send_at(int64_t at_ms, tr_dest dest, tr_msg *msg)
+{
+    return tr_send_after(ms_until(at_ms), dest, msg);
+}
+
+tr_ref tr_start_timer_at(int64_t at_ms, tr_dest dest, tr_msg *msg)
+{
+    return tr_start_timer(ms_until(at_ms), dest, msg);
+}
+
 tr_ref tr__timer_start(int64_t ms, tr_pid to, tr_msg_kind kind, tr_msg *msg)
 {
     struct timer *timer = timer_new(TIMER_START, tr_to(to), msg, 0);

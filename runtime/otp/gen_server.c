@@ -294,22 +294,49 @@ const tr__behaviour tr__gen_server_behaviour = {
     .module = module_of,
 };
 
-void tr_gen_server_enter_loop(const tr_gen_server *module, const void *state, tr_next next)
+/* ---- servers that were plain processes ---- */
+
+typedef struct entering {
+    const tr_gen_server *module;
+    const void *state;
+    const tr_next *next;
+} entering;
+
+static void fill_entering(void *data, void *ctx)
 {
-    tr__gen_server *server = tr__become(&tr__gen_server_behaviour, sizeof(*server) + module->state_bytes);
-    server->module = module;
+    const entering *e = ctx;
+    tr__gen_server *server = data;
+    server->module = e->module;
     server->sys.parent = tr_parent();
-    if (state != NULL) {
-        memcpy(server->state, state, module->state_bytes);
+    server->init_arg = e->next; /* on the frames of who enters, which are there until the loop begins */
+    if (e->state != NULL) {
+        memcpy(server->state, e->state, e->module->state_bytes);
     }
-    if (module->trap_exit) {
+}
+
+static void entered_start(void *data)
+{
+    tr__gen_server *server = data;
+    tr_next next = *(const tr_next *)server->init_arg;
+    server->idle = NULL;
+    if (server->module->trap_exit) {
         (void)tr_trap_exit(true);
     }
     if (next.kind != TR_NEXT_NOREPLY) {
         server_crash(server, next.kind == TR_NEXT_STOP ? next.reason : bad_return(next.reason), NULL);
     }
     go_on(server, next);
-    tr__become_idle();
+}
+
+void tr_gen_server_enter_loop(const tr_gen_server *module, const void *state, tr_next next)
+{
+    static const tr__behaviour entered = {.name = "gen_server",
+                                          .start = entered_start,
+                                          .handle = server_handle,
+                                          .idle = server_idle,
+                                          .module = module_of};
+    entering e = {module, state, &next};
+    tr__become(&entered, sizeof(tr__gen_server) + module->state_bytes, fill_entering, &e);
 }
 
 /* ---- for sys ---- */

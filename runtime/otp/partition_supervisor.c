@@ -11,7 +11,7 @@
  *  3. A pid is in the table from its start until its supervisor has heard of its end. Only its own supervisor
  *     takes it
  *     out, by compare-and-swap, so a late end of an old supervisor does not touch the pids of the new one.
- * Limits: 2^20 partitions; names are atoms; tables of names that are not used any more are kept (a node has
+ * Limits: 2^20 partitions; a name is an atom, or the key under which a registry knows the supervisor; tables of names that are not used any more are kept (a node has
  * few).
  */
 #include <pthread.h>
@@ -52,13 +52,19 @@ static struct {
 
 static partition_entry **bucket_of(tr_term name)
 {
-    return &tables.buckets[(name.word >> TR__TAG_BITS) % BUCKETS];
+    uint64_t hash = tr_is_atom(name) ? name.word >> TR__TAG_BITS : tr_term_hash(name);
+    return &tables.buckets[hash % BUCKETS];
+}
+
+static bool is_name(tr_term known, tr_term name)
+{
+    return tr_same(known, name) || (!tr_is_atom(name) && tr_term_equal(known, name));
 }
 
 static partition_entry *entry_find(tr_term name)
 {
     partition_entry *entry = tr__load_acquire(bucket_of(name));
-    while (entry != NULL && !tr_same(entry->name, name)) {
+    while (entry != NULL && !is_name(entry->name, name)) {
         entry = entry->next;
     }
     return entry;
@@ -77,7 +83,7 @@ static partition_entry *entry_make(tr_term name)
     if (entry == NULL) {
         entry = calloc(1, sizeof(*entry));
         TR_ASSERT(entry != NULL);
-        entry->name = name;
+        entry->name = tr_term_keep(name);
         entry->next = *bucket_of(name);
         tr__store_release(bucket_of(name), entry);
     }
@@ -167,7 +173,7 @@ static const tr_child_spec *make_specs(const tr_partition_opts *opts, partition_
         }
         if (specs[i].start.spawn.label == NULL) {
             char *label = tr_scratch_alloc(LABEL_BYTES);
-            (void)snprintf(label, LABEL_BYTES, "%s/%u", tr_atom_text(name), i);
+            (void)snprintf(label, LABEL_BYTES, "%s/%u", tr_term_text(name), i);
             specs[i].start.spawn.label = label;
         }
     }
@@ -177,10 +183,7 @@ static const tr_child_spec *make_specs(const tr_partition_opts *opts, partition_
 static tr_term own_name(void)
 {
     tr_process_summary summary;
-    if (tr_process_summary_of(tr_self(), &summary) != TR_OK || !tr_is_atom(summary.name)) {
-        return TR_TERM_NONE_VALUE;
-    }
-    return summary.name;
+    return tr_process_summary_of(tr_self(), &summary) == TR_OK ? summary.name : TR_TERM_NONE_VALUE;
 }
 
 static tr_term invalid_flag(const char *what, int64_t value)
@@ -257,7 +260,8 @@ static void deepen(struct tr__proc *proc, void *arg)
 tr_err tr_partition_supervisor_start_link(const tr_partition_opts *partition, const tr_start_opts *opts,
                                           tr_started *started)
 {
-    if (opts == NULL || !tr_is_atom(opts->name)) {
+    bool by_key = opts != NULL && opts->registry != NULL && tr_is_none(opts->name);
+    if (opts == NULL || !(by_key || tr_is_atom(opts->name))) {
         *started = (tr_started){.reason = TR_ATOM(BADARG)};
         return TR_E_BADARG;
     }

@@ -172,6 +172,26 @@ TREE_TEST(partition_supervisor, refuses_auto_shutdown)
     tree_term_is(started.reason, "{supervisor_data,{invalid_auto_shutdown,1}}");
 }
 
+/* partition_supervisor_test: on success with via name; stop/1 with via tuple */
+TREE_TEST(partition_supervisor, may_be_known_by_a_key_of_a_registry)
+{
+    tr_partition_opts opts = options(3);
+    tr_term key = tr_tuple(tr_atom("parts"), tr_int(7));
+    const tr_start_opts via = {.registry = tr_registry_new("partitions"), .key = key};
+    tr_started started;
+    cr_assert_eq(tr_partition_supervisor_start_link(&opts, &via, &started), TR_OK);
+    cr_expect_eq(tr_partition_count(key), 3);
+    cr_expect_neq(tr_partition_whereis(key, tr_int(4)), TR_NO_PID);
+    cr_expect_eq(tr_partition_whereis(key, tr_int(4)), tr_partition_at(key, 1));
+    cr_expect_eq(tr_partition_count(tr_tuple(tr_atom("parts"), tr_int(8))), 0);
+    tr_child_counts counts;
+    cr_expect_eq(tr_supervisor_count_children(tr_to_via(via.registry, key), &counts), TR_OK);
+    cr_expect(counts.active == 3 && counts.workers == 3);
+    cr_expect_eq(tr_gen_server_stop(tr_to_via(via.registry, key), TR_ATOM(NORMAL), TR_INFINITY, NULL), TR_OK);
+    cr_expect_eq(tr_partition_count(key), 0);
+    tree.text[0] = '\0';
+}
+
 TREE_TEST(partition_supervisor, takes_the_strategies_of_supervisors_with_ids)
 {
     tr_partition_opts opts = options(3);

@@ -204,3 +204,21 @@ SCENE(receive, time_outs_beyond_32_bits_are_no_short_ones)
     EXPECT(tr_receive_ref(far, 100) == NULL && tr_read_timer(far) == beyond - 100);
     EXPECT(tr_cancel_timer(far) == beyond - 100);
 }
+
+/* elixir process_test: send_after/4 with absolute time sends message once expired */
+SCENE(receive, an_absolute_time_is_met_however_late_it_is_set)
+{
+    int64_t at = tr_now_ms() + 100;
+    tr_ref timer = tr_start_timer_at(at, tr_to(tr_self()), TR_MSG(num, 1));
+    tr_sleep(60);
+    (void)tr_send_at(at, tr_to(tr_self()), TR_MSG(num, 2));
+    EXPECT(tr_read_timer(timer) == 40);
+    for (int i = 1; i <= 2; i++) {
+        const num *got = TR_RECEIVE(num, 1000);
+        EXPECT(got != NULL && got->n == i && tr_now_ms() == at);
+    }
+    (void)tr_send_at(at - 50, tr_to(tr_self()), TR_MSG(num, 3)); /* over: now */
+    EXPECT(TR_RECEIVE(num, 1000) != NULL && tr_now_ms() == at);
+    (void)tr_send_at(INT64_MIN, tr_to(tr_self()), TR_MSG(num, 4));
+    EXPECT(TR_RECEIVE(num, 1000) != NULL && tr_now_ms() == at);
+}

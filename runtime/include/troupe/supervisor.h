@@ -152,7 +152,8 @@ typedef struct tr_partition_opts {
     size_t (*with_arguments)(uint32_t partition, const void *arg, void *out, size_t bytes);
     tr_sup_flags flags; /* any strategy but simple_one_for_one and dynamic; no auto_shutdown */
 } tr_partition_opts;
-/** Starts it under a registered name (opts->name, an atom). Blocks: parks. */
+/** Starts it under a registered name (opts->name, an atom), or under a key of a registry (opts->registry and key);
+ *  the functions below find it by that name or key, which should be no other partition supervisor's. Blocks: parks. */
 TR_MUST_CHECK tr_err tr_partition_supervisor_start_link(const tr_partition_opts *partition,
                                                         const tr_start_opts *opts, tr_started *started);
 /** The process of the partition that owns key: integer keys modulo N, others by hash. TR_NO_PID while it

@@ -18,6 +18,9 @@ tr_ref tr_send_after(int64_t ms, tr_dest dest, tr_msg *msg);
 #define TR_SEND_AFTER(ms, dest, T, ...) tr_send_after((ms), TR_DEST(dest), TR_MSG(T, __VA_ARGS__))
 /** The same, delivered with kind TR_MSG_TIMER and the timer's reference ({timeout, Ref, Msg}). */
 tr_ref tr_start_timer(int64_t ms, tr_dest dest, tr_msg *msg);
+/** The same two at a point of tr_now_ms' time (OTP's option abs); one that is over is now. */
+tr_ref tr_send_at(int64_t at_ms, tr_dest dest, tr_msg *msg);
+tr_ref tr_start_timer_at(int64_t at_ms, tr_dest dest, tr_msg *msg);
 /** Milliseconds that were left, or -1 when it had fired, was cancelled or is unknown. Blocks: parks when
  *  another core holds it. */
 int64_t tr_cancel_timer(tr_ref timer);
