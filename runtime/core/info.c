@@ -211,8 +211,8 @@ static void info_fill(const tr__info_reply *reply, bool with_messages, tr_proces
     out->monitor_names = name_array(reply->monitor_names, out->monitor_count);
     out->monitored_by = pid_array(reply->monitored_by, &out->monitored_by_count);
     out->message_count = reply->summary.mailbox;
-    out->initial_call = to_scratch(reply->initial_call);
-    out->dictionary = to_scratch(reply->dictionary);
+    out->initial_call = tr__to_scratch(reply->initial_call);
+    out->dictionary = tr__to_scratch(reply->dictionary);
     ancestors_fill(out);
     if (with_messages) {
         tr_term messages = tr__to_scratch(reply->messages);

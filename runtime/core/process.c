@@ -364,7 +364,7 @@ tr_term tr_erase(tr_term key)
     for (struct tr__dict **at = &proc->dict; *at != NULL; at = &(*at)->next) {
         struct tr__dict *entry = *at;
         if (tr_term_equal(entry->key, key)) {
-            tr_term old = to_scratch(entry->value);
+            tr_term old = tr__to_scratch(entry->value);
             *at = entry->next;
             tr_free_term(entry->key);
             tr_free_term(entry->value);

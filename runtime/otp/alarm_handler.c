@@ -278,19 +278,13 @@ tr_err tr_alarm_clear(tr_term id)
     return TR_CAST(tr_to_name(ALARM_HANDLER), alarm_clear, .id = id);
 }
 
-static tr_term copy_to_scratch(tr_term term)
-{
-    size_t bytes = tr_term_flat_bytes(term);
-    return bytes == 0 ? term : tr_term_flatten(term, tr_scratch_alloc(bytes));
-}
-
 static tr_err ask(const alarm_request *request, tr_term *list)
 {
     tr_msg *reply;
     tr_err err = tr_gen_server_call(tr_to_name(ALARM_HANDLER), tr_msg_new(TR_TYPE(alarm_request), request),
                                     TR_CALL_TIMEOUT_MS, &reply, NULL);
     if (err == TR_OK) {
-        *list = copy_to_scratch(TR_MATCH(reply, alarm_list)->list);
+        *list = tr__to_scratch(TR_MATCH(reply, alarm_list)->list);
         tr_msg_drop(reply);
     }
     return err;

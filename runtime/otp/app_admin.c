@@ -8,12 +8,6 @@ tr_err tr_application_controller_stop(int64_t timeout_ms)
     return tr_gen_server_stop(tr_to_name(TR__APP_CONTROLLER), TR_ATOM(NORMAL), timeout_ms, NULL);
 }
 
-static tr_term copy_to_scratch(tr_term term)
-{
-    size_t bytes = tr_term_flat_bytes(term);
-    return bytes == 0 ? term : tr_term_flatten(term, tr_scratch_alloc(bytes));
-}
-
 static tr_err ask(tr_msg *request, tr_term *reason)
 {
     tr_msg *reply;
@@ -22,7 +16,7 @@ static tr_err ask(tr_msg *request, tr_term *reason)
     if (err == TR_OK) {
         const tr__app_answer *told = TR_MATCH(reply, tr__app_answer);
         err = told->err;
-        why = copy_to_scratch(told->reason);
+        why = tr__to_scratch(told->reason);
         tr_msg_drop(reply);
     }
     if (err != TR_OK && reason != NULL) {

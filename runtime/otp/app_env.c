@@ -58,17 +58,11 @@ static void replace(tr_term *place, tr_term value)
 
 /* ---- anywhere ---- */
 
-static tr_term copy_to_scratch(tr_term term)
-{
-    size_t bytes = tr_term_flat_bytes(term);
-    return bytes == 0 ? term : tr_term_flatten(term, tr_scratch_alloc(bytes));
-}
-
 tr_term tr_application_get_env(tr_term name, tr_term key)
 {
     pthread_mutex_lock(&env.lock);
     const entry *found = *find(name, key);
-    tr_term value = found == NULL ? TR_TERM_NONE_VALUE : copy_to_scratch(found->value);
+    tr_term value = found == NULL ? TR_TERM_NONE_VALUE : tr__to_scratch(found->value);
     pthread_mutex_unlock(&env.lock);
     return value;
 }
@@ -115,8 +109,8 @@ tr_term tr_application_get_all_env(tr_term name)
     size_t used = 0;
     for (const entry *e = env.first; e != NULL; e = e->next) {
         if (tr_same(e->name, name) && !tr_is_none(e->value)) {
-            pairs[used++] = copy_to_scratch(e->key);
-            pairs[used++] = copy_to_scratch(e->value);
+            pairs[used++] = tr__to_scratch(e->key);
+            pairs[used++] = tr__to_scratch(e->value);
         }
     }
     pthread_mutex_unlock(&env.lock);

@@ -132,16 +132,10 @@ static bool answers_one(const tr_msg *msg, void *ctx)
     return (kind == TR_MSG_REPLY || kind == TR_MSG_DOWN) && find(ctx, tr_msg_ref(msg)) != NULL;
 }
 
-static tr_term copy_term(tr_term term)
-{
-    size_t bytes = tr_term_flat_bytes(term);
-    return bytes == 0 ? term : tr_term_flatten(term, tr_scratch_alloc(bytes));
-}
-
 static void respond(tr_reqids *ids, tr_msg *msg, bool delete_answered, tr_response *response)
 {
     tr_reqid *slot = find(ids, tr_msg_ref(msg));
-    *response = (tr_response){.request = slot->request, .label = copy_term(slot->label)};
+    *response = (tr_response){.request = slot->request, .label = tr__to_scratch(slot->label)};
     response->err = tr_check_response(msg, slot->request, &response->reply, &response->reason);
     if (delete_answered) {
         take_out(ids, slot);

@@ -3,16 +3,15 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <troupe/troupe.h>
 
-#include "tests/support/plain.h"
+#include "tests/runtime/workers.h"
 
 #if PLAIN_SLOWER > 1
 enum { STEPS = 60 };
 #else
 enum { STEPS = 300 };
 #endif
-enum { CLIENTS = 6, WORKERS = 4, READERS = 2, APPS = 4 };
+enum { CLIENTS = 6, READERS = 2, APPS = 4 };
 
 static atomic_uint finished, started_count, refused_count;
 static atomic_int running[APPS];
@@ -131,50 +130,20 @@ static void *reader(void *unused)
     return NULL;
 }
 
-static void ignore_report(const tr_report *report, void *ctx)
+static void readers(bool begin)
 {
-    (void)report;
-    (void)ctx;
-}
-
-static bool eventually_quiet(tr_node_stats *stats)
-{
-    for (int i = 0; i < 20000; i++) {
-        tr_node_stats_get(stats);
-        if (stats->processes == 0 && stats->timers == 0) {
-            return true;
-        }
-        usleep(1000);
+    static pthread_t threads[READERS];
+    atomic_store(&reading, begin);
+    for (int i = 0; i < READERS; i++) {
+        PLAIN_CHECK(
+            (begin ? pthread_create(&threads[i], NULL, reader, NULL) : pthread_join(threads[i], NULL)) == 0);
     }
-    return false;
 }
 
 PLAIN_TEST(starts_stops_and_ends_at_once_leave_each_application_alone_or_running_once)
 {
-    pthread_t threads[READERS];
-    tr_node_opts opts = {.workers = WORKERS, .report = ignore_report};
     unsigned seed = plain_seed();
-    tr_pid pid;
-    tr_term reason;
-    tr_node_stats stats;
-    if (!PLAIN_CHECK(tr_node_start(&opts) == TR_OK)) {
-        return;
-    }
-    atomic_store(&reading, true);
-    for (int i = 0; i < READERS; i++) {
-        PLAIN_CHECK(pthread_create(&threads[i], NULL, reader, NULL) == 0);
-    }
-    PLAIN_CHECK(tr_spawn(&(tr_spawn_opts){.trap_exit = true}, all_at_once, &seed, sizeof seed, &pid) ==
-                TR_OK);
-    tr_node_join(pid, &reason);
-    PLAIN_CHECK(tr_same(reason, TR_ATOM(NORMAL)));
-    atomic_store(&reading, false);
-    for (int i = 0; i < READERS; i++) {
-        pthread_join(threads[i], NULL);
-    }
-    PLAIN_CHECK(eventually_quiet(&stats));
-    PLAIN_CHECK(stats.bytes_allocated == stats.bytes_freed);
-    tr_node_stop();
+    run_on_workers(all_at_once, &seed, sizeof seed, readers);
     PLAIN_CHECK(atomic_load(&started_count) > 0 && atomic_load(&refused_count) > 0);
     printf("%u done, %u refused\n", atomic_load(&started_count), atomic_load(&refused_count));
 }

@@ -2,16 +2,15 @@
  * room is never exceeded, nobody is left at the end, and every byte was given back. */
 #include <stdatomic.h>
 #include <stdint.h>
-#include <troupe/troupe.h>
 
-#include "tests/support/plain.h"
+#include "tests/runtime/workers.h"
 
 #if PLAIN_SLOWER > 1
 enum { STEPS = 400 };
 #else
 enum { STEPS = 3000 };
 #endif
-enum { CLIENTS = 6, KEPT = 16, ROOM = 48, WORKERS = 4 };
+enum { CLIENTS = 6, KEPT = 16, ROOM = 48 };
 
 TR_MESSAGE(at_work, { int64_t n; });
 
@@ -119,12 +118,6 @@ static void client(const void *arg)
     atomic_fetch_add(&finished, 1U);
 }
 
-static void ignore_report(const tr_report *report, void *ctx)
-{
-    (void)report;
-    (void)ctx;
-}
-
 static void under_fire(const void *arg)
 {
     static const uint32_t extra = 0x5eed;
@@ -151,34 +144,10 @@ static void under_fire(const void *arg)
     PLAIN_CHECK(tr_dynamic_supervisor_stop(tr_to(pool), TR_ATOM(SHUTDOWN), TR_INFINITY, NULL) == TR_OK);
 }
 
-static bool eventually_quiet(tr_node_stats *stats)
-{
-    for (int i = 0; i < 20000; i++) {
-        tr_node_stats_get(stats);
-        if (stats->processes == 0 && stats->timers == 0) {
-            return true;
-        }
-        usleep(1000);
-    }
-    return false;
-}
-
 PLAIN_TEST(starters_killers_and_terminators_at_once_leave_nothing)
 {
-    tr_node_opts opts = {.workers = WORKERS, .report = ignore_report};
-    tr_pid pid;
-    tr_term reason;
-    tr_node_stats stats;
     uint32_t seed = (uint32_t)plain_seed();
-    if (!PLAIN_CHECK(tr_node_start(&opts) == TR_OK)) {
-        return;
-    }
-    PLAIN_CHECK(tr_spawn(&(tr_spawn_opts){.trap_exit = true}, under_fire, &seed, sizeof seed, &pid) == TR_OK);
-    tr_node_join(pid, &reason);
-    PLAIN_CHECK(tr_same(reason, TR_ATOM(NORMAL)));
-    PLAIN_CHECK(eventually_quiet(&stats));
-    PLAIN_CHECK(stats.bytes_allocated == stats.bytes_freed);
-    tr_node_stop();
+    run_on_workers(under_fire, &seed, sizeof seed, NULL);
     PLAIN_CHECK(atomic_load(&alive) == 0);
     PLAIN_CHECK(atomic_load(&most_alive) <= ROOM);
     PLAIN_CHECK(atomic_load(&started_count) > 0 && atomic_load(&refused_count) > 0);
