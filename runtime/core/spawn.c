@@ -255,8 +255,13 @@ static tr_err boot_register(tr__proc *proc, const struct tr__boot_name *boot, tr
             return err;
         }
     }
-    return boot->registry == NULL ? TR_OK
-                                  : tr_registry_register(boot->registry, boot->key, boot->value, owner);
+    if (boot->registry == NULL) {
+        return TR_OK;
+    }
+    if (tr_registry_keys_of(boot->registry) != TR_UNIQUE_KEYS) {
+        return TR_E_BADARG; /* nobody could find it by that name */
+    }
+    return tr_registry_register(boot->registry, boot->key, boot->value, owner);
 }
 
 void tr__boot(tr__proc *proc)

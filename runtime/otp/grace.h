@@ -28,7 +28,7 @@ typedef struct tr__grace_block {
     struct tr__grace_block *next; /* the owner's until it is retired */
     uint32_t bytes;               /* with mem_class: as from tr__mem_alloc; 0: from malloc */
     uint8_t mem_class;
-    bool marks[2]; /* the owner's */
+    bool marks[3]; /* the owner's */
 } tr__grace_block;
 
 /** One writer's retired blocks, guarded by the writer's lock. Zeroed memory is a valid empty one. */

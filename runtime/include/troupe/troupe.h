@@ -11,6 +11,7 @@
 #include <troupe/gen_statem.h>
 #include <troupe/message.h>
 #include <troupe/node.h>
+#include <troupe/pattern.h>
 #include <troupe/port.h>
 #include <troupe/proc_lib.h>
 #include <troupe/process.h>

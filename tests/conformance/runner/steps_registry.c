@@ -1,4 +1,4 @@
-/* steps_registry.c: ["reg", WHAT, REGISTRY, ...] for registries with unique keys. */
+/* steps_registry.c: ["reg", WHAT, REGISTRY, ...]. */
 #include <string.h>
 
 #include "tests/conformance/runner/step.h"
@@ -17,59 +17,156 @@ static outcome register_key(tr_registry *registry, const step_args *args)
     return outcome_value(TR_ATOM(OK));
 }
 
-static outcome lookup(tr_registry *registry, tr_term key)
+static outcome unregister(tr_registry *registry, const step_args *args)
 {
-    tr_term value = TR_TERM_NONE_VALUE;
-    tr_pid owner = tr_registry_lookup(registry, key, &value);
-    if (owner == TR_NO_PID) {
-        return outcome_value(tr_list_n(0, NULL));
-    }
-    return outcome_value(tr_list(tr_tuple(tr_pid_term(owner), value)));
-}
-
-/* ["reg", "dispatch", R, K, X]: X goes to the holder of the key. */
-static outcome dispatch(tr_registry *registry, const step_args *args)
-{
-    outcome entries = lookup(registry, args->item[2]);
-    if (value_count(entries.value) > 0) {
-        tr_term entry = value_item(entries.value, 0);
-        env in = {.value = value_item(entry, 1)};
-        trace_log("dispatch %s", value_text(entries.value));
-        outcome message = eval(args->item[3], &in);
-        TRY(message);
-        (void)tr_send_term(tr_to(tr_pid_value(value_item(entry, 0))), message.value);
-    }
+    tr_registry_unregister(registry, args->item[2]);
     return outcome_value(TR_ATOM(OK));
 }
 
-/* What one process holds. */
-typedef struct holdings {
-    tr_pid owner;
-    tr_term key; /* none: all keys are wanted; else the values under this one */
-    size_t count;
-    tr_term items[VALUE_ITEMS_MAX];
-} holdings;
-
-static bool collect(tr_term key, tr_term value, tr_pid owner, void *ctx)
+/* [{Pid, Value}, ...], sorted */
+static tr_term entries_term(const tr_registry_entry *entries, size_t count)
 {
-    holdings *found = ctx;
-    bool wanted = tr_is_none(found->key) || tr_term_equal(found->key, key);
-    if (owner == found->owner && wanted && found->count < VALUE_ITEMS_MAX) {
-        found->items[found->count] = value_copy(tr_is_none(found->key) ? key : value);
-        found->count++;
+    tr_term *items = tr_scratch_alloc((count + 1) * sizeof *items);
+    for (size_t i = 0; i < count; i++) {
+        items[i] = tr_tuple(tr_pid_term(entries[i].pid), entries[i].value);
     }
-    return true;
+    return value_sorted(count, items);
 }
 
-static outcome held(tr_registry *registry, tr_term key, tr_term name)
+static outcome lookup(tr_registry *registry, const step_args *args)
 {
-    holdings *found = tr_scratch_alloc(sizeof *found);
-    found->key = key;
-    found->count = 0;
-    TRY(step_pid(name, &found->owner));
-    tr_registry_each(registry, collect, found);
-    return outcome_value(value_sorted(found->count, found->items));
+    size_t count;
+    const tr_registry_entry *entries = tr_registry_entries(registry, args->item[2], &count);
+    return outcome_value(entries_term(entries, count));
 }
+
+/* ["reg", "dispatch", R, K, X]: X goes to each holder of the key. */
+static void dispatch_entries(const tr_registry_entry *entries, size_t count, const void *arg)
+{
+    const step_args *args = arg;
+    trace_log("dispatch %s", value_text(entries_term(entries, count)));
+    for (size_t i = 0; i < count; i++) {
+        outcome message = eval(args->item[3], &(env){.value = entries[i].value});
+        if (outcome_failed(message)) {
+            outcome_raise(message);
+        }
+        (void)tr_send_term(tr_to(entries[i].pid), message.value);
+    }
+}
+
+static outcome dispatch(tr_registry *registry, const step_args *args)
+{
+    tr_registry_dispatch(registry, args->item[2], dispatch_entries, args);
+    return outcome_value(TR_ATOM(OK));
+}
+
+static outcome keys(tr_registry *registry, const step_args *args)
+{
+    tr_pid pid;
+    size_t count;
+    TRY(step_pid(args->item[2], &pid));
+    const tr_term *found = tr_registry_keys_list(registry, pid, &count);
+    return outcome_value(value_sorted(count, found));
+}
+
+static outcome values(tr_registry *registry, const step_args *args)
+{
+    tr_pid pid;
+    size_t count;
+    TRY(step_pid(args->item[3], &pid));
+    const tr_term *found = tr_registry_values(registry, args->item[2], pid, &count);
+    return outcome_value(value_sorted(count, found));
+}
+
+static outcome count(tr_registry *registry, const step_args *args)
+{
+    (void)args;
+    return outcome_value(tr_int((int64_t)tr_registry_count(registry)));
+}
+
+static outcome whereis(tr_registry *registry, const step_args *args)
+{
+    tr_pid owner = tr_whereis(tr_to_via(registry, args->item[2]));
+    return outcome_value(owner == TR_NO_PID ? TR_ATOM(UNDEFINED) : tr_pid_term(owner));
+}
+
+typedef struct update {
+    tr_term expression;
+    outcome result;
+} update;
+
+static tr_term updated(tr_term old, void *ctx)
+{
+    update *of = ctx;
+    of->result = eval(of->expression, &(env){.state = old});
+    return outcome_failed(of->result) ? old : of->result.value;
+}
+
+static outcome update_value(tr_registry *registry, const step_args *args)
+{
+    tr_term fresh;
+    tr_term old;
+    update of = {.expression = args->item[3], .result = outcome_value(TR_ATOM(OK))};
+    tr_err err = tr_registry_update_value(registry, args->item[2], updated, &of, &fresh, &old);
+    TRY(of.result);
+    return outcome_value(err == TR_OK ? tr_tuple(fresh, old) : TR_ATOM(ERROR));
+}
+
+static outcome match(tr_registry *registry, const step_args *args)
+{
+    size_t n;
+    tr_pattern pattern = {.term = args->item[3]};
+    const tr_registry_entry *entries = tr_registry_match(registry, args->item[2], &pattern, &n);
+    return outcome_value(entries_term(entries, n));
+}
+
+static outcome count_match(tr_registry *registry, const step_args *args)
+{
+    tr_pattern pattern = {.term = args->item[3]};
+    return outcome_value(tr_int((int64_t)tr_registry_count_match(registry, args->item[2], &pattern)));
+}
+
+static outcome unregister_match(tr_registry *registry, const step_args *args)
+{
+    tr_registry_unregister_match(registry, args->item[2], &(tr_pattern){.term = args->item[3]});
+    return outcome_value(TR_ATOM(OK));
+}
+
+static outcome meta(tr_registry *registry, const step_args *args)
+{
+    tr_term value;
+    tr_err err = tr_registry_meta(registry, args->item[2], &value);
+    return outcome_value(err == TR_OK ? tr_tuple(TR_ATOM(OK), value) : TR_ATOM(ERROR));
+}
+
+static outcome put_meta(tr_registry *registry, const step_args *args)
+{
+    tr_term value;
+    TRY(step_eval(args, 3, &value));
+    (void)tr_registry_put_meta(registry, args->item[2], value);
+    return outcome_value(TR_ATOM(OK));
+}
+
+static const struct {
+    const char *what;
+    size_t count; /* of arguments, with WHAT and REGISTRY */
+    outcome (*run)(tr_registry *registry, const step_args *args);
+} commands[] = {
+    {"register", 4, register_key},
+    {"unregister", 3, unregister},
+    {"lookup", 3, lookup},
+    {"dispatch", 4, dispatch},
+    {"keys", 3, keys},
+    {"values", 4, values},
+    {"count", 2, count},
+    {"whereis", 3, whereis},
+    {"update_value", 4, update_value},
+    {"match", 4, match},
+    {"count_match", 4, count_match},
+    {"unregister_match", 4, unregister_match},
+    {"meta", 3, meta},
+    {"put_meta", 4, put_meta},
+};
 
 static outcome do_reg(const step_args *args)
 {
@@ -78,31 +175,10 @@ static outcome do_reg(const step_args *args)
     if (registry == NULL) {
         return outcome_error(tr_atom("%ArgumentError{}"));
     }
-    if (strcmp(what, "register") == 0) {
-        return register_key(registry, args);
-    }
-    if (strcmp(what, "unregister") == 0) {
-        tr_registry_unregister(registry, step_arg(args, 2));
-        return outcome_value(TR_ATOM(OK));
-    }
-    if (strcmp(what, "lookup") == 0) {
-        return lookup(registry, step_arg(args, 2));
-    }
-    if (strcmp(what, "dispatch") == 0 && args->count == 4) {
-        return dispatch(registry, args);
-    }
-    if (strcmp(what, "keys") == 0) {
-        return held(registry, TR_TERM_NONE_VALUE, step_arg(args, 2));
-    }
-    if (strcmp(what, "values") == 0) {
-        return held(registry, step_arg(args, 2), step_arg(args, 3));
-    }
-    if (strcmp(what, "count") == 0) {
-        return outcome_value(tr_int((int64_t)tr_registry_count(registry)));
-    }
-    if (strcmp(what, "whereis") == 0) {
-        tr_pid owner = tr_registry_lookup(registry, step_arg(args, 2), NULL);
-        return outcome_value(owner == TR_NO_PID ? TR_ATOM(UNDEFINED) : tr_pid_term(owner));
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(what, commands[i].what) == 0 && args->count == commands[i].count) {
+            return commands[i].run(registry, args);
+        }
     }
     world_unsupported(value_format("reg %s", what));
 }

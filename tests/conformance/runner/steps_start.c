@@ -119,21 +119,30 @@ static void registry_main(const void *unused)
 }
 
 /* The library's registries are no processes: one that only lives stands for it. */
+=======
+>>>>>>> 9051933 (registry: duplicate keys, partitions, match and select, dispatch, listeners, metadata, an end)
 static outcome start_registry(const actor *as)
 {
     tr_started started = {.pid = TR_NO_PID};
-    if (value_is(value_get(as->opts, "keys"), "duplicate") || !tr_is_none(value_get(as->opts, "listeners"))) {
-        world_unsupported("registries with duplicate keys or listeners");
-    }
-    (void)tr_registry_new(tr_atom_text(as->name));
-    tr_err err = tr_spawn(&(tr_spawn_opts){.link = true}, registry_main, NULL, 0, &started.pid);
+    tr_term listeners = value_get(as->opts, "listeners");
+    tr_term partitions = value_get(as->opts, "partitions");
+    bool duplicate = value_is(value_get(as->opts, "keys"), "duplicate");
+    tr_registry_opts opts = {
+        .name = as->name,
+        .keys = duplicate ? TR_DUPLICATE_KEYS : TR_UNIQUE_KEYS,
+        .partitions = value_is_int(partitions) ? (uint32_t)tr_int_value(partitions) : 1,
+        .listeners = value_count(listeners) == 0 ? NULL : tr_term_items(listeners),
+        .listener_count = value_count(listeners),
+    };
+    tr_err err = tr_registry_start_link(&opts, &started);
     if (err == TR_OK) {
         world_enter(started.pid, as->name, as);
     }
     return outcome_value(started_term(err, &started, LINKED, TR_TERM_NONE_VALUE));
 }
 
-static outcome start_linked_only(const actor *as)
+
+ start_linked_only(const actor *as)
 {
     bool is_sup = value_is(as->kind, "sup") || value_is(as->kind, "dsup");
     return is_sup                          ? start_sup(as)

@@ -155,6 +155,15 @@ tr_term value_payload(const tr_msg *msg)
     if (plain != NULL) {
         return plain->value;
     }
+    const tr_registry_registered *registered = TR_MATCH(msg, tr_registry_registered);
+    if (registered != NULL) {
+        return tr_tuple(tr_atom("register"), registered->registry, registered->key,
+                        tr_pid_term(registered->pid), registered->value);
+    }
+    const tr_registry_unregistered *gone = TR_MATCH(msg, tr_registry_unregistered);
+    if (gone != NULL) {
+        return tr_tuple(tr_atom("unregister"), gone->registry, gone->key, tr_pid_term(gone->pid));
+    }
     return TR_MATCH(msg, tr_timeout_msg) != NULL ? TR_ATOM(TIMEOUT) : tr_tuple(tr_atom(msg->type->name));
 }
 

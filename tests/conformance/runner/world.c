@@ -207,10 +207,6 @@ puppet *world_enter(tr_pid pid, tr_term name, const actor *as)
 /* ---- the witness ------------------------------------------------------------------------------------------------- */
 static void saw_exit(tr_pid pid, tr_term reason)
 {
-    const puppet *of = world_by_pid(pid);
-    if (of != NULL && of->actor != NULL && value_is(of->actor->kind, "registry")) {
-        world_unsupported("the end of a registry");
-    }
     trace_add("~", world_label(pid), value_format("exit %s", value_text(reason)));
 }
 
