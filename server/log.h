@@ -65,6 +65,7 @@ enum log_access_mode { LOG_ACCESS_OFF, LOG_ACCESS_ERRORS, LOG_ACCESS_ALL };
     EVENT(PROCESS_KILLED, "process.killed")                    \
     EVENT(SUPERVISOR_RESTARTED, "supervisor.restarted")        \
     EVENT(SUPERVISOR_EXHAUSTED, "supervisor.exhausted")        \
+    EVENT(SYS_EVENT, "sys.event")                              \
     EVENT(CALLBACK_RAN_LONG, "callback.ran_long")              \
     EVENT(CORE_TAKEN_OVER, "core.taken_over")                  \
     EVENT(FAULT_LIMIT_REACHED, "fault_limit.reached")          \

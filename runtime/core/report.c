@@ -26,6 +26,7 @@ static const struct {
     [TR_REPORT_CHILD_STARTED] = {"supervisor.child_started", "info", "value"},
     [TR_REPORT_CHILD_RESTARTED] = {"supervisor.restarted", "warning", "restarts"},
     [TR_REPORT_MESSAGE_IGNORED] = {"message.ignored", "warning", "value"},
+    [TR_REPORT_SYS_EVENT] = {"sys.event", "info", "value"},
     [TR_REPORT_CALLBACK_RAN_LONG] = {"callback.ran_long", "warning", "duration_ms"},
 };
 

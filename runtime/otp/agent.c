@@ -98,7 +98,7 @@ tr_next tr__agent_handle_call(void *self, tr_from from, const tr_msg *msg)
         publish(self);
         TR_ANSWER(from, tr__agent_done);
     }
-    return (tr_next){.kind = TR_NEXT_NOREPLY, .replied = true};
+    return tr_next_replied(from, request->out_type != NULL ? request->out_type : TR_TYPE(tr__agent_done));
 }
 
 tr_next tr__agent_handle_cast(void *self, const tr_msg *msg)

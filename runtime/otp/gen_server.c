@@ -63,6 +63,10 @@ static TR_NORETURN void server_end(tr__gen_server *server, const tr_next *stop, 
     if (!tr_reason_is_clean(end.reason)) {
         report_terminated(&end, last_message);
     }
+    if (stop->reply != NULL && tr__sys_is_watched(&server->sys)) {
+        tr_sys_event said = {.kind = TR_SYS_OUT, .msg = stop->reply, .to = stop->from.ref.owner};
+        tr__sys_event(&server->sys, said, NULL);
+    }
     if (stop->reply != NULL) {
         (void)tr__reply(stop->from, stop->reply);
     }
@@ -156,6 +160,16 @@ static tr_next callback(tr__gen_server *server, callback_kind kind, const tr_msg
     server_crash(server, bad_return(tr_int((int64_t)t.next.kind)), name_of(msg));
 }
 
+/* What sys may want to know of what a callback returned. */
+static void tell_next(tr__gen_server *server, const tr_next *next)
+{
+    if (next->replied) {
+        tr__sys_answered(&server->sys, next->from.ref.owner, next->reply_type);
+    } else if (tr__sys_is_watched(&server->sys)) {
+        tr__sys_event(&server->sys, (tr_sys_event){.kind = TR_SYS_NOREPLY}, NULL);
+    }
+}
+
 /* Continues run one after the other before any message; then the idle time-out is set. */
 static void go_on(tr__gen_server *server, tr_next next)
 {
@@ -163,13 +177,15 @@ static void go_on(tr__gen_server *server, tr_next next)
         tr_msg *msg = next.cont;
         tr__boundary(msg);
         next = callback(server, ON_CONTINUE, msg);
+        if (tr__sys_is_watched(&server->sys)) {
+            tr__sys_event(&server->sys, (tr_sys_event){.kind = TR_SYS_CONTINUE, .msg = msg}, NULL);
+            tell_next(server, &next);
+        }
     }
     tr__idle_set(server, &next);
 }
 
 /* ---- the behaviour ---- */
-
-static const tr__sys_ops sys_ops;
 
 /* The argument is not needed after init: an idle server keeps nothing that it does not need. */
 static tr_next init(tr__gen_server *server)
@@ -215,11 +231,9 @@ static void server_start(void *data)
 
 static void deliver(tr__gen_server *server, callback_kind kind, const tr_msg *msg)
 {
-    tr__sys_in(&server->sys);
+    tr__sys_heard(&server->sys, msg);
     tr_next next = callback(server, kind, msg);
-    if (next.replied) {
-        tr__sys_out(&server->sys);
-    }
+    tell_next(server, &next);
     go_on(server, next);
 }
 
@@ -257,7 +271,7 @@ static void server_handle(void *data, tr_msg *msg)
         deliver(server, ON_INFO, msg);
         return;
     case TR_MSG_SYSTEM:
-        (void)tr__sys_handle(&server->sys, msg, &sys_ops, server);
+        (void)tr__sys_handle(&server->sys, msg, &tr__gen_server_sys_ops, server);
         tr__idle_restart(server);
         return;
     case TR_MSG_ACK:
@@ -352,4 +366,5 @@ static void terminate_by_sys(void *data, tr_term reason)
     server_crash(data, reason, NULL);
 }
 
-static const tr__sys_ops sys_ops = {.state = state_of, .memory = memory_of, .terminate = terminate_by_sys};
+const tr__sys_ops tr__gen_server_sys_ops = {
+    .state = state_of, .memory = memory_of, .terminate = terminate_by_sys};

@@ -41,7 +41,8 @@ typedef struct tr__gen_server_args {
     const tr_gen_server *server;
     const void *arg; /* arg_bytes of it are copied; 0: the pointer itself is handed to init */
     size_t arg_bytes;
-    bool linked; /* the spawner becomes the parent */
+    bool linked;    /* the spawner becomes the parent */
+    uint32_t debug; /* set by tr__gen_server_spawn */
 } tr__gen_server_args;
 
 /** Fills *spawn so that it starts this server: behaviour, data, trapping, label, start options (opts may be
@@ -49,6 +50,7 @@ typedef struct tr__gen_server_args {
 void tr__gen_server_spawn(tr__spawn *spawn, tr__gen_server_args *args, const tr_start_opts *opts);
 
 extern const tr__behaviour tr__gen_server_behaviour;
+extern const tr__sys_ops tr__gen_server_sys_ops;
 
 /** The answer to a call becomes *out (type's struct). Takes reply unless it holds what *out points to.
  *  Errors: TR_E_TYPE. */

@@ -9,6 +9,7 @@ static void fill(struct tr__proc *proc, void *data, void *ctx)
     server->module = args->server;
     server->sys.parent = args->linked ? tr_self() : TR_NO_PID;
     server->init_arg = args->arg;
+    tr__sys_debug_start(proc, &server->sys, &tr__gen_server_sys_ops, server, args->debug);
     if (args->arg_bytes != 0) {
         void *copy = tr__arena_alloc(proc, args->arg_bytes);
         memcpy(copy, args->arg, args->arg_bytes);
@@ -29,6 +30,7 @@ void tr__gen_server_spawn(tr__spawn *spawn, tr__gen_server_args *args, const tr_
     if (opts != NULL) {
         spawn->start = *opts;
         spawn->opts = opts->spawn;
+        args->debug = opts->debug;
     }
     spawn->opts.trap_exit = spawn->opts.trap_exit || module->trap_exit;
     spawn->label = module->name;
@@ -48,17 +50,20 @@ static tr_err start(tr__gen_server_args args, const tr_start_opts *opts, tr__sta
 tr_err tr_gen_server_start(const tr_gen_server *server, const void *arg, size_t arg_bytes,
                            const tr_start_opts *opts, tr_started *started)
 {
-    return start((tr__gen_server_args){server, arg, arg_bytes, false}, opts, TR__START_ALONE, started);
+    return start((tr__gen_server_args){.server = server, .arg = arg, .arg_bytes = arg_bytes}, opts,
+                 TR__START_ALONE, started);
 }
 
 tr_err tr_gen_server_start_link(const tr_gen_server *server, const void *arg, size_t arg_bytes,
                                 const tr_start_opts *opts, tr_started *started)
 {
-    return start((tr__gen_server_args){server, arg, arg_bytes, false}, opts, TR__START_LINKED, started);
+    return start((tr__gen_server_args){.server = server, .arg = arg, .arg_bytes = arg_bytes}, opts,
+                 TR__START_LINKED, started);
 }
 
 tr_err tr_gen_server_start_monitor(const tr_gen_server *server, const void *arg, size_t arg_bytes,
                                    const tr_start_opts *opts, tr_started *started)
 {
-    return start((tr__gen_server_args){server, arg, arg_bytes, false}, opts, TR__START_MONITORED, started);
+    return start((tr__gen_server_args){.server = server, .arg = arg, .arg_bytes = arg_bytes}, opts,
+                 TR__START_MONITORED, started);
 }

@@ -9,7 +9,7 @@
 
 static void answer(tr__sup *sup, tr_from from, const tr_type *type, const void *payload)
 {
-    tr__sys_out(&sup->sys);
+    tr__sys_answered(&sup->sys, from.ref.owner, type);
     (void)tr_reply(from, type, payload);
 }
 

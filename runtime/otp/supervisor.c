@@ -242,7 +242,7 @@ static void sup_handle(void *data, tr_msg *msg)
     } else if (tr__sys_handle(&sup->sys, msg, &sup_sys_ops, sup)) {
         return;
     } else {
-        tr__sys_in(&sup->sys);
+        tr__sys_heard(&sup->sys, msg);
         handle_idle(sup, msg);
     }
     tr__plan_go(sup);
@@ -306,6 +306,7 @@ static void fill(struct tr__proc *proc, void *data, void *ctx)
     const tr__supervisor_args *args = ctx;
     sup->module = args->supervisor;
     sup->arg = args->arg;
+    tr__sys_debug_start(proc, &sup->sys, &sup_sys_ops, sup, args->debug);
     if (args->arg_bytes != 0) {
         void *copy = tr__arena_alloc(proc, args->arg_bytes);
         memcpy(copy, args->arg, args->arg_bytes);
@@ -328,6 +329,7 @@ void tr__supervisor_spawn(tr__spawn *spawn, tr__supervisor_args *args, const tr_
     if (opts != NULL) {
         spawn->start = *opts;
         spawn->opts = opts->spawn;
+        args->debug = opts->debug;
     }
     spawn->opts.trap_exit = true;
     if (spawn->opts.label == NULL) {

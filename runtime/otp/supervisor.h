@@ -53,6 +53,7 @@ typedef struct tr__supervisor_args {
     /** Optional: replaces what the copied argument points to by copies in the new process. Runs in the
      *  spawner. */
     void (*deepen)(struct tr__proc *proc, void *arg);
+    uint32_t debug; /* set by tr__supervisor_spawn */
 } tr__supervisor_args;
 
 /** Fills *spawn so that it starts this supervisor. Left to the caller: opts.link, opts.monitor, ack,

@@ -1,15 +1,9 @@
 #include "runtime/otp/sys.h"
 
-#include <troupe/timer.h>
-
 #include "runtime/core/behaviour.h"
-#include "runtime/otp/sys_wire.h"
+#include "runtime/core/process.h"
+#include "runtime/otp/sys_debug.h"
 #include "runtime/sys/atomic.h"
-
-struct tr__sys_counters {
-    int64_t start_ms;
-    uint64_t in, out, reductions;
-};
 
 /* One request and what is needed to serve it; also the context of what may crash. */
 typedef struct request {
@@ -49,44 +43,6 @@ void tr__sys_end(tr__sys *sys)
         tr__set_filter(NULL);
         tr__set_suspended(false);
     }
-}
-
-/* ---- statistics ---- */
-
-void tr__sys_count(tr__sys *sys, uint32_t in, uint32_t out)
-{
-    sys->counters->in += in;
-    sys->counters->out += out;
-}
-
-static void statistics_on(tr__sys *sys)
-{
-    if (sys->counters == NULL) {
-        sys->counters = tr_alloc(sizeof *sys->counters);
-        *sys->counters = (struct tr__sys_counters){.start_ms = tr_now_ms(), .reductions = tr__reductions()};
-    }
-}
-
-static void statistics_off(tr__sys *sys)
-{
-    tr_free(sys->counters);
-    sys->counters = NULL;
-}
-
-static void statistics_get(const tr__sys *sys, tr__sys_reply *reply)
-{
-    const struct tr__sys_counters *counters = sys->counters;
-    if (counters == NULL) {
-        reply->err = TR_E_STATE;
-        return;
-    }
-    reply->statistics = (tr_sys_statistics){
-        .start_ms = counters->start_ms,
-        .now_ms = tr_now_ms(),
-        .messages_in = counters->in,
-        .messages_out = counters->out,
-        .reductions = tr__reductions() - counters->reductions,
-    };
 }
 
 /* ---- the state ---- */
@@ -135,6 +91,21 @@ static void terminate(request *r, tr_term reason)
     r->ops->terminate(r->data, reason);
 }
 
+/* A state that cannot be shown is left out. */
+static void status_of(request *r)
+{
+    guarded(r, state_run);
+    if (r->reply.err != TR_OK) {
+        r->reply.err = TR_OK;
+        r->reply.term = TR_TERM_NONE_VALUE;
+    }
+    r->reply.status = (tr_sys_status){.pid = tr_self(),
+                                      .parent = r->sys->parent,
+                                      .behaviour = tr__proc_self()->behaviour->name,
+                                      .suspended = r->sys->suspended,
+                                      .debug = tr__debug_term(r->sys)};
+}
+
 static void handle_request(request *r, const tr_msg *msg, const tr__sys_request *asked)
 {
     switch (asked->op) {
@@ -150,22 +121,19 @@ static void handle_request(request *r, const tr_msg *msg, const tr__sys_request 
     case TR__SYS_GET_STATUS:
         r->reply.term = r->sys->suspended ? TR_ATOM(SUSPENDED) : TR_ATOM(RUNNING);
         break;
-    case TR__SYS_STATISTICS_ON:
-        statistics_on(r->sys);
-        break;
-    case TR__SYS_STATISTICS_OFF:
-        statistics_off(r->sys);
-        break;
-    case TR__SYS_STATISTICS_GET:
-        statistics_get(r->sys, &r->reply);
+    case TR__SYS_STATUS_OF:
+        status_of(r);
         break;
     case TR__SYS_TERMINATE:
         answer(msg, &r->reply);
-        terminate(r, asked->reason);
+        terminate(r, asked->term);
         return;
     case TR__SYS_STOP:
-        terminate(r, asked->reason);
+        terminate(r, asked->term);
         return;
+    default:
+        (void)tr__debug_request(r->sys, r->ops, r->data, asked, &r->reply);
+        break;
     }
     answer(msg, &r->reply);
 }
@@ -184,6 +152,11 @@ bool tr__sys_handle(tr__sys *sys, tr_msg *msg, const tr__sys_ops *ops, void *dat
     const tr__sys_replace *replace = TR_MATCH(msg, tr__sys_replace);
     if (replace != NULL) {
         handle_replace(&r, msg, replace);
+    }
+    const tr__sys_install *install = TR_MATCH(msg, tr__sys_install);
+    if (install != NULL) {
+        tr__debug_install(sys, ops, data, install, &r.reply);
+        answer(msg, &r.reply);
     }
     return true;
 }

@@ -13,8 +13,9 @@
  *  3. A crash in ops->state or in the function of replace_state harms nobody: the requester gets TR_E_EXIT.
  *  4. The function of replace_state never runs after its requester stopped waiting or died: whoever is first
  *     claims the ticket.
- * Life cycle: zeroed memory plus .parent is a running process without statistics; nothing to release (all
- * memory is the process's).
+ *  5. debug is NULL while nothing watches: a behaviour asks that (one branch) before it makes an event.
+ * Life cycle: zeroed memory plus .parent is a running process that nothing watches; nothing to release (all
+ * memory is the process's, an open file a resource of it).
  */
 #ifndef TROUPE_OTP_SYS_H
 #define TROUPE_OTP_SYS_H
@@ -23,8 +24,8 @@
 
 /** The first member of each behaviour's data: the mailbox filter of a suspended process finds it there. */
 typedef struct tr__sys {
-    tr_pid parent; /* whose EXIT ends the process; set by the behaviour; TR_NO_PID: nobody's */
-    struct tr__sys_counters *counters; /* NULL: statistics are off */
+    tr_pid parent;               /* whose EXIT ends the process; set by the behaviour; TR_NO_PID: nobody's */
+    struct tr__sys_debug *debug; /* NULL: nothing watches */
     bool suspended;
     bool flag; /* the behaviour's own, so that it need not begin another word */
 } tr__sys;
@@ -48,17 +49,44 @@ bool tr__sys_handle(tr__sys *sys, tr_msg *msg, const tr__sys_ops *ops, void *dat
  *  when there is none. */
 void tr__sys_end(tr__sys *sys);
 
-/** Counts messages for sys statistics; the two below cost one test when they are off. */
+/* ---- what a behaviour tells of itself: one branch when nothing watches (sys_debug.c) ---- */
+
+struct tr__proc;
+/** For a process that is being filled: what its start options ask for (TR_DEBUG_...). data: what ops get. */
+void tr__sys_debug_start(struct tr__proc *proc, tr__sys *sys, const tr__sys_ops *ops, void *data,
+                         uint32_t debug);
+
+static inline bool tr__sys_is_watched(const tr__sys *sys)
+{
+    return __builtin_expect(sys->debug != NULL, 0);
+}
+/** It is watched, and this happened; state and term are filled in here. */
+void tr__sys_event(tr__sys *sys, tr_sys_event event, const tr_type *answer);
+/** It hears a message. */
+static inline void tr__sys_heard(tr__sys *sys, const tr_msg *msg)
+{
+    if (tr__sys_is_watched(sys)) {
+        tr__sys_event(sys, (tr_sys_event){.kind = TR_SYS_IN, .msg = msg}, NULL);
+    }
+}
+/** An answer of this type goes (went) to somebody. */
+static inline void tr__sys_answered(tr__sys *sys, tr_pid to, const tr_type *type)
+{
+    if (tr__sys_is_watched(sys)) {
+        tr__sys_event(sys, (tr_sys_event){.kind = TR_SYS_OUT, .to = to}, type);
+    }
+}
+/** For behaviours that tell of numbers only. */
 void tr__sys_count(tr__sys *sys, uint32_t in, uint32_t out);
 static inline void tr__sys_in(tr__sys *sys)
 {
-    if (__builtin_expect(sys->counters != NULL, 0)) {
+    if (tr__sys_is_watched(sys)) {
         tr__sys_count(sys, 1, 0);
     }
 }
 static inline void tr__sys_out(tr__sys *sys)
 {
-    if (__builtin_expect(sys->counters != NULL, 0)) {
+    if (tr__sys_is_watched(sys)) {
         tr__sys_count(sys, 0, 1);
     }
 }

@@ -7,7 +7,13 @@
 #include "runtime/otp/sys.h"
 #include "runtime/otp/sys_wire.h"
 
-/* The answer, with its term copied to the caller's scratch, so that the message need not live on. */
+static tr_term to_scratch(tr_term term)
+{
+    size_t bytes = tr_term_flat_bytes(term);
+    return bytes == 0 ? term : tr_term_flatten(term, tr_scratch_alloc(bytes));
+}
+
+/* The answer, with its terms copied to the caller's scratch, so that the message need not live on. */
 static tr_err take_reply(tr_msg *msg, tr__sys_reply *out)
 {
     const tr__sys_reply *reply = TR_MATCH(msg, tr__sys_reply);
@@ -16,33 +22,37 @@ static tr_err take_reply(tr_msg *msg, tr__sys_reply *out)
         return TR_E_TYPE;
     }
     *out = *reply;
-    size_t bytes = tr_term_flat_bytes(reply->term);
-    if (bytes != 0) {
-        out->term = tr_term_flatten(reply->term, tr_scratch_alloc(bytes));
-    }
+    out->term = to_scratch(reply->term);
+    out->status.debug = to_scratch(reply->status.debug);
     tr_msg_drop(msg);
     return out->err;
 }
 
-static tr_err ask(tr_dest dest, const tr__sys_request *asked, int64_t timeout_ms, tr__sys_reply *out)
+/* Takes msg. */
+static tr_err ask_with(tr_dest dest, tr_msg *msg, int64_t timeout_ms, tr__sys_reply *out)
 {
     if (tr_whereis(dest) == tr_self()) {
+        tr_msg_drop(msg);
         return TR_E_CALLING_SELF;
     }
     tr_err err;
-    tr_msg *msg = NULL;
-    tr_ref ref = tr__request(dest, TR_MSG_SYSTEM, tr_msg_new(TR_TYPE(tr__sys_request), asked), &err);
+    tr_ref ref = tr__request(dest, TR_MSG_SYSTEM, msg, &err);
     if (err == TR_OK) {
         err = tr__await(ref, timeout_ms, &msg, NULL);
     }
     return err == TR_OK ? take_reply(msg, out) : err;
 }
 
+static tr_err ask(tr_dest dest, const tr__sys_request *asked, int64_t timeout_ms, tr__sys_reply *out)
+{
+    return ask_with(dest, tr_msg_new(TR_TYPE(tr__sys_request), asked), timeout_ms, out);
+}
+
 /* A request that is answered by nothing but TR_OK. */
 static tr_err order(tr_dest dest, tr__sys_op op, tr_term reason, int64_t timeout_ms)
 {
     tr__sys_reply reply;
-    return ask(dest, &(tr__sys_request){.op = op, .reason = reason}, timeout_ms, &reply);
+    return ask(dest, &(tr__sys_request){.op = op, .term = reason}, timeout_ms, &reply);
 }
 
 tr_err tr_sys_get_state(tr_dest dest, int64_t timeout_ms, tr_term *state)
@@ -61,6 +71,17 @@ tr_err tr_sys_get_status(tr_dest dest, int64_t timeout_ms, tr_term *status)
     tr_err err = ask(dest, &(tr__sys_request){.op = TR__SYS_GET_STATUS}, timeout_ms, &reply);
     if (err == TR_OK) {
         *status = reply.term;
+    }
+    return err;
+}
+
+tr_err tr_sys_status_of(tr_dest dest, int64_t timeout_ms, tr_sys_status *out)
+{
+    tr__sys_reply reply;
+    tr_err err = ask(dest, &(tr__sys_request){.op = TR__SYS_STATUS_OF}, timeout_ms, &reply);
+    if (err == TR_OK) {
+        *out = reply.status;
+        out->state = reply.term;
     }
     return err;
 }
@@ -93,6 +114,80 @@ tr_err tr_sys_statistics_get(tr_dest dest, int64_t timeout_ms, tr_sys_statistics
         *out = reply.statistics;
     }
     return err;
+}
+
+/* ---- watching ---- */
+
+/* A request with a number. */
+static tr_err set(tr_dest dest, tr__sys_op op, uint32_t number, int64_t timeout_ms)
+{
+    tr__sys_reply reply;
+    return ask(dest, &(tr__sys_request){.op = op, .number = number}, timeout_ms, &reply);
+}
+
+tr_err tr_sys_trace(tr_dest dest, bool on, int64_t timeout_ms)
+{
+    return set(dest, TR__SYS_TRACE, on, timeout_ms);
+}
+
+tr_err tr_sys_log(tr_dest dest, uint32_t events, int64_t timeout_ms)
+{
+    return set(dest, TR__SYS_LOG, events, timeout_ms);
+}
+
+tr_err tr_sys_log_get(tr_dest dest, int64_t timeout_ms, const tr_term **events, size_t *count)
+{
+    tr__sys_reply reply;
+    tr_err err = ask(dest, &(tr__sys_request){.op = TR__SYS_LOG_GET}, timeout_ms, &reply);
+    if (err == TR_OK) {
+        *events = tr_term_items(reply.term);
+        *count = tr_term_count(reply.term);
+    }
+    return err;
+}
+
+tr_err tr_sys_log_print(tr_dest dest, int64_t timeout_ms)
+{
+    return set(dest, TR__SYS_LOG_PRINT, 0, timeout_ms);
+}
+
+tr_err tr_sys_log_to_file(tr_dest dest, const char *path, int64_t timeout_ms)
+{
+    return order(dest, TR__SYS_LOG_TO_FILE, path == NULL ? TR_TERM_NONE_VALUE : tr_string(path), timeout_ms);
+}
+
+tr_err tr_sys_remove(tr_dest dest, tr_term id, int64_t timeout_ms)
+{
+    return order(dest, TR__SYS_REMOVE, id, timeout_ms);
+}
+
+tr_err tr_sys_no_debug(tr_dest dest, int64_t timeout_ms)
+{
+    return set(dest, TR__SYS_NO_DEBUG, 0, timeout_ms);
+}
+
+static const uint16_t install_terms[] = {offsetof(tr__sys_install, id)};
+static const uint16_t install_blobs[] = {offsetof(tr__sys_install, own)};
+const tr_type tr__sys_install__type = {.name = "tr__sys_install",
+                                       .size = sizeof(tr__sys_install),
+                                       .term_count = 1,
+                                       .blob_count = 1,
+                                       .terms = install_terms,
+                                       .blobs = install_blobs};
+
+tr_err tr_sys_install(tr_dest dest, tr_term id, tr_sys_debug_fn fn, const void *own, size_t bytes,
+                      int64_t timeout_ms)
+{
+    if (tr_is_none(id) || fn == NULL) {
+        return TR_E_BADARG;
+    }
+    tr__sys_install install = {.fn = fn, .id = id, .own = bytes == 0 ? NULL : tr_blob_new(own, bytes)};
+    tr_msg *msg = tr_msg_new(TR_TYPE(tr__sys_install), &install);
+    if (install.own != NULL) {
+        tr_blob_drop(install.own); /* the message has it */
+    }
+    tr__sys_reply reply;
+    return ask_with(dest, msg, timeout_ms, &reply);
 }
 
 /* ---- replace_state: the ticket is revoked when the caller gives up or dies ---- */
@@ -186,7 +281,8 @@ tr_err tr__sys_stop(tr_dest dest, tr_term reason, int64_t timeout_ms, tr_term *a
     if (tr_whereis(dest) == tr_self()) {
         why = TR_ATOM(CALLING_SELF);
     } else {
-        tr_msg *msg = tr_msg_new(TR_TYPE(tr__sys_request), &(tr__sys_request){TR__SYS_STOP, reason});
+        tr_msg *msg =
+            tr_msg_new(TR_TYPE(tr__sys_request), &(tr__sys_request){.op = TR__SYS_STOP, .term = reason});
         tr_ref ref = tr__request(dest, TR_MSG_SYSTEM, msg, &err);
         if (err == TR_OK) {
             err = tr__await(ref, timeout_ms, &msg, &why);

@@ -22,15 +22,32 @@ typedef enum tr__sys_op {
     TR__SYS_STATISTICS_ON,
     TR__SYS_STATISTICS_OFF,
     TR__SYS_STATISTICS_GET,
+    TR__SYS_STATUS_OF,
+    TR__SYS_TRACE, /* number: on */
+    TR__SYS_LOG,   /* number: how many */
+    TR__SYS_LOG_GET,
+    TR__SYS_LOG_PRINT,
+    TR__SYS_LOG_TO_FILE, /* term: the path or none */
+    TR__SYS_REMOVE,      /* term: the id */
+    TR__SYS_NO_DEBUG,
 } tr__sys_op;
 
 TR_MESSAGE_TERMS(
     tr__sys_request,
     {
         tr__sys_op op;
-        tr_term reason; /* TERMINATE, STOP */
+        uint32_t number;
+        tr_term term; /* TERMINATE, STOP: the reason */
     },
-    offsetof(tr__sys_request, reason));
+    offsetof(tr__sys_request, term));
+
+/* A debug function on its way; its memory travels as bytes. */
+typedef struct tr__sys_install {
+    tr_sys_debug_fn fn;
+    tr_term id;
+    tr_blob *own;
+} tr__sys_install;
+extern const tr_type tr__sys_install__type;
 
 typedef enum tr__sys_ticket_state {
     TR__TICKET_OPEN,
@@ -50,10 +67,11 @@ TR_MESSAGE_TERMS(
     tr__sys_reply,
     {
         tr_err err;
-        tr_term term; /* the state, the status, or the reason of TR_E_EXIT */
+        tr_term term; /* the state, the status, the log, or the reason of TR_E_EXIT */
         tr_sys_statistics statistics;
+        tr_sys_status status; /* its state is .term */
     },
-    offsetof(tr__sys_reply, term));
+    offsetof(tr__sys_reply, term), offsetof(tr__sys_reply, status.debug));
 
 static inline tr__sys_ticket *tr__sys_ticket_of(tr_blob *blob)
 {

@@ -37,7 +37,10 @@ typedef struct tr_next {
     bool replied; /* by TR_REPLY: counted by sys statistics */
     int64_t timeout_ms;
     tr_term reason;
-    tr_msg *reply; /* STOP: owed to .from */
+    union {
+        tr_msg *reply;             /* STOP: owed to .from */
+        const tr_type *reply_type; /* replied: what went to .from */
+    };
     tr_from from;
     tr_msg *cont; /* handle_continue's message */
 } tr_next;
@@ -87,9 +90,13 @@ typedef struct tr_gen_server {
 #define TR_NOREPLY      ((tr_next){.kind = TR_NEXT_NOREPLY})
 #define TR_INIT_OK      TR_NOREPLY
 #define TR_IGNORE_START ((tr_next){.kind = TR_NEXT_IGNORE})
+/** Goes on; an answer of this type went out already. */
+static inline tr_next tr_next_replied(tr_from from, const tr_type *type)
+{
+    return (tr_next){.kind = TR_NEXT_NOREPLY, .replied = true, .reply_type = type, .from = from};
+}
 /** Answers now and goes on. TR_REPLY(from, counter_value, .value = 3). */
-#define TR_REPLY(from, T, ...) \
-    (TR_ANSWER((from), T, __VA_ARGS__), (tr_next){.kind = TR_NEXT_NOREPLY, .replied = true})
+#define TR_REPLY(from, T, ...)  tr__next_reply((from), TR_TYPE(T), &(T){__VA_ARGS__})
 #define TR_ANSWER(from, T, ...) ((void)tr_reply((from), TR_TYPE(T), &(T){__VA_ARGS__}))
 #define TR_STOP(why)            ((tr_next){.kind = TR_NEXT_STOP, .reason = (why)})
 #define TR_STOP_REPLY(why, whom, T, ...) \
@@ -117,11 +124,20 @@ TR_NORETURN tr_next tr_unexpected(const tr_msg *msg);
 /** Answers a call: any time, from any process or thread, also after TR_NOREPLY. A caller that is gone is no
  *  error. */
 tr_err tr_reply(tr_from from, const tr_type *type, const void *payload);
+static inline tr_next tr__next_reply(tr_from from, const tr_type *type, const void *payload)
+{
+    (void)tr_reply(from, type, payload);
+    return tr_next_replied(from, type);
+}
 /** The same with a message that exists; takes it. */
 tr_err tr_reply_msg(tr_from from, tr_msg *msg);
 
 /* ---- starting
  * --------------------------------------------------------------------------------------------------- */
+#define TR_DEBUG_STATISTICS 1u
+#define TR_DEBUG_LOG        2u /* the last TR_SYS_LOG_DEFAULT events */
+#define TR_DEBUG_TRACE      4u
+
 typedef struct tr_start_opts {
     tr_term name; /* atom: registered name                                                        */
     struct tr_registry
@@ -129,6 +145,7 @@ typedef struct tr_start_opts {
     tr_term key;
     tr_term value;       /* the registry entry's value                                                   */
     int64_t timeout_ms;  /* of init; 0 means TR_INFINITY                                                 */
+    uint32_t debug;      /* TR_DEBUG_...: what watches it from its first message on (sys.h)              */
     tr_spawn_opts spawn; /* .link and .monitor are set by the start function                             */
 } tr_start_opts;
 

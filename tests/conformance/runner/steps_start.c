@@ -112,15 +112,6 @@ static outcome start_tasksup(const actor *as)
     return outcome_value(started_term(err, &started, LINKED, TR_TERM_NONE_VALUE));
 }
 
-static void registry_main(const void *unused)
-{
-    (void)unused;
-    plain_hang();
-}
-
-/* The library's registries are no processes: one that only lives stands for it. */
-=======
->>>>>>> 9051933 (registry: duplicate keys, partitions, match and select, dispatch, listeners, metadata, an end)
 static outcome start_registry(const actor *as)
 {
     tr_started started = {.pid = TR_NO_PID};

@@ -82,6 +82,19 @@ static outcome statistics(tr_dest dest, tr_term what)
                    "statistics");
 }
 
+/* How many events are kept is told, not which. */
+static outcome log_events(tr_dest dest, tr_term what)
+{
+    size_t count = 0;
+    const tr_term *events;
+    if (!value_is(what, "get")) {
+        uint32_t room = tr_same(what, TR_ATOM(TRUE)) ? TR_SYS_LOG_DEFAULT : 0;
+        return ok_or(tr_sys_log(dest, room, SYS_TIMEOUT_MS), "log");
+    }
+    tr_err err = tr_sys_log_get(dest, SYS_TIMEOUT_MS, &events, &count);
+    return term_or(err, tr_tuple(TR_ATOM(OK), tr_int((int64_t)count)), "log");
+}
+
 static outcome do_sys(const step_args *args)
 {
     tr_dest dest;
@@ -111,6 +124,9 @@ static outcome do_sys(const step_args *args)
     }
     if (strcmp(what, "statistics") == 0) {
         return statistics(dest, step_arg(args, 2));
+    }
+    if (strcmp(what, "log") == 0) {
+        return log_events(dest, step_arg(args, 2));
     }
     world_unsupported(value_format("sys %s", what));
 }
