@@ -9,7 +9,7 @@
 #include "runtime/sim/sim.h"
 #include "runtime/sys/clock.h"
 
-enum timer_kind { TIMER_SEND, TIMER_START, TIMER_INTERVAL, TIMER_EXIT, TIMER_APPLY };
+enum timer_kind { TIMER_SEND, TIMER_START, TIMER_INTERVAL, TIMER_EXIT, TIMER_APPLY, TIMER_APPLY_INTERVAL };
 
 struct timer {
     tr__wheel_node node; /* first: fire() gets it */
@@ -18,7 +18,7 @@ struct timer {
     tr_ref ref;
     enum timer_kind kind;
     tr_msg_kind as; /* START */
-    tr_dest dest;   /* its name is kept */
+    tr_dest dest;   /* its name is kept; APPLY_INTERVAL: who set it */
     tr_msg *msg;    /* EXIT: its exit signal */
     int64_t period_ms;
     tr_main_fn fn;
@@ -133,6 +133,11 @@ static void deliver(const struct timer *timer, tr_msg *msg)
     }
 }
 
+static void apply(const struct timer *timer)
+{
+    (void)!tr_spawn(&(tr_spawn_opts){.label = "timer"}, timer->fn, timer->arg, timer->arg_bytes, NULL);
+}
+
 static void fire_interval(struct timer *timer)
 {
     if (target_is_gone(timer)) {
@@ -140,7 +145,11 @@ static void fire_interval(struct timer *timer)
         timer_free(timer);
         return;
     }
-    deliver(timer, tr__msg_make(timer->msg->type, tr_msg_data(timer->msg), TR_MSG_INFO, TR_NO_REF));
+    if (timer->kind == TIMER_APPLY_INTERVAL) {
+        apply(timer);
+    } else {
+        deliver(timer, tr__msg_make(timer->msg->type, tr_msg_data(timer->msg), TR_MSG_INFO, TR_NO_REF));
+    }
     timer->node.deadline_ms += timer->period_ms; /* absolute schedule: no drift */
     tr__wheel_add(timer->timers->core->wheel, &timer->node);
 }
@@ -148,13 +157,13 @@ static void fire_interval(struct timer *timer)
 static void fire(tr__wheel_node *node)
 {
     struct timer *timer = (struct timer *)(void *)node;
-    if (timer->kind == TIMER_INTERVAL) {
+    if (timer->kind == TIMER_INTERVAL || timer->kind == TIMER_APPLY_INTERVAL) {
         fire_interval(timer);
         return;
     }
     unchain(timer);
     if (timer->kind == TIMER_APPLY) {
-        (void)!tr_spawn(&(tr_spawn_opts){.label = "timer"}, timer->fn, timer->arg, timer->arg_bytes, NULL);
+        apply(timer);
     } else {
         deliver(timer, timer->msg);
         timer->msg = NULL;
@@ -236,27 +245,55 @@ tr_ref tr__timer_start(int64_t ms, tr_pid to, tr_msg_kind kind, tr_msg *msg)
     return timer_set(timer, ms);
 }
 
-tr_ref tr_send_interval(int64_t ms, tr_dest dest, tr_msg *msg)
+static tr_ref set_interval(struct timer *timer, int64_t ms)
 {
-    struct timer *timer = timer_new(TIMER_INTERVAL, dest, msg, 0);
     timer->period_ms = ms < 1 ? 1 : ms;
     return timer_set(timer, timer->period_ms);
+}
+
+tr_ref tr_send_interval(int64_t ms, tr_dest dest, tr_msg *msg)
+{
+    if (ms < 0) {
+        tr_msg_drop(msg);
+        return TR_NO_REF;
+    }
+    return set_interval(timer_new(TIMER_INTERVAL, dest, msg, 0), ms);
 }
 
 /* The signal is the timer's own, not the setter's: a parent's EXIT would end a server, and one's own normal end oneself. */
 tr_ref tr_exit_after(int64_t ms, tr_dest dest, tr_term reason)
 {
+    if (ms < 0) {
+        return TR_NO_REF;
+    }
     return timer_set(timer_new(TIMER_EXIT, dest, tr__exit_make(TR__SIG_EXIT, TR_NO_PID, reason), 0), ms);
 }
 
-tr_ref tr_apply_after(int64_t ms, tr_main_fn fn, const void *arg, size_t arg_bytes)
+static struct timer *apply_new(enum timer_kind kind, tr_pid setter, tr_main_fn fn, const void *arg,
+                               size_t arg_bytes)
 {
-    struct timer *timer = timer_new(TIMER_APPLY, tr_to(TR_NO_PID), NULL, arg_bytes);
+    struct timer *timer = timer_new(kind, tr_to(setter), NULL, arg_bytes);
     timer->fn = fn;
     if (arg_bytes != 0) {
         memcpy(timer->arg, arg, arg_bytes);
     }
-    return timer_set(timer, ms);
+    return timer;
+}
+
+tr_ref tr_apply_after(int64_t ms, tr_main_fn fn, const void *arg, size_t arg_bytes)
+{
+    if (ms < 0) {
+        return TR_NO_REF;
+    }
+    return timer_set(apply_new(TIMER_APPLY, TR_NO_PID, fn, arg, arg_bytes), ms);
+}
+
+tr_ref tr_apply_interval(int64_t ms, tr_main_fn fn, const void *arg, size_t arg_bytes)
+{
+    if (ms < 0) {
+        return TR_NO_REF;
+    }
+    return set_interval(apply_new(TIMER_APPLY_INTERVAL, tr_self(), fn, arg, arg_bytes), ms);
 }
 
 /* ---- cancelling and reading
@@ -368,4 +405,11 @@ int64_t tr_now_ms(void)
 uint64_t tr_now_ns(void)
 {
     return tr__clock_ns();
+}
+
+int64_t tr_tc(tr_main_fn fn, const void *arg)
+{
+    uint64_t begin = tr_now_ns();
+    fn(arg);
+    return (int64_t)((tr_now_ns() - begin) / 1000);
 }

@@ -27,16 +27,27 @@ int64_t tr_cancel_timer(tr_ref timer);
 /** Milliseconds left, or -1. */
 int64_t tr_read_timer(tr_ref timer);
 
-/** A copy of msg every ms, first after ms; ends with tr_cancel_interval or when dest's process dies. Takes
- *  msg. ms >= 1. */
+/* OTP's module timer, without its server. Each returns TR_NO_REF when ms is negative ({error, badarg}). */
+
+/** A copy of msg every ms (0 is 1), first after ms; ends with tr_cancel_interval or when dest's process dies. Takes
+ *  msg. */
 tr_ref tr_send_interval(int64_t ms, tr_dest dest, tr_msg *msg);
 /** An exit signal to dest after ms (kill_after: reason kill). It comes from nobody (TR_NO_PID), as it comes from a
  *  process nobody knows in OTP: never from a parent or from dest itself. */
 tr_ref tr_exit_after(int64_t ms, tr_dest dest, tr_term reason);
+static inline tr_ref tr_kill_after(int64_t ms, tr_dest dest)
+{
+    return tr_exit_after(ms, dest, TR_ATOM(KILL));
+}
 /** Runs fn(arg) in a fresh process after ms. arg is copied. */
 tr_ref tr_apply_after(int64_t ms, tr_main_fn fn, const void *arg, size_t arg_bytes);
-/** Cancels any of the three; TR_OK also for unknown references, as in OTP. */
+/** The same every ms (0 is 1), whether the last one has ended or not; ends with tr_cancel_interval or when the calling
+ *  process dies. (apply_repeatedly, which waits, is OTP 27's.) */
+tr_ref tr_apply_interval(int64_t ms, tr_main_fn fn, const void *arg, size_t arg_bytes);
+/** Cancels any of these; TR_OK also for unknown references, as in OTP. */
 tr_err tr_cancel_interval(tr_ref timer);
+/** Runs fn(arg) here. Returns: how long it took, in microseconds. Context: any thread. */
+int64_t tr_tc(tr_main_fn fn, const void *arg);
 
 /** Monotonic time of the running turn. ns is finer but costs a clock read. Context: any thread. */
 int64_t tr_now_ms(void);

@@ -78,7 +78,7 @@ static outcome do_kill_after(const step_args *args)
 {
     tr_dest dest;
     TRY(step_dest(args->item[2], &dest));
-    tr_ref ref = tr_exit_after(tr_int_value(args->item[1]), dest, TR_ATOM(KILL));
+    tr_ref ref = tr_kill_after(tr_int_value(args->item[1]), dest);
     world_put(NAME_INTERVAL, args->item[0], tr_ref_term(ref));
     return outcome_value(TR_ATOM(OK));
 }
