@@ -132,8 +132,7 @@ static outcome start_registry(const actor *as)
     return outcome_value(started_term(err, &started, LINKED, TR_TERM_NONE_VALUE));
 }
 
-
- start_linked_only(const actor *as)
+static outcome start_linked_only(const actor *as)
 {
     bool is_sup = value_is(as->kind, "sup") || value_is(as->kind, "dsup");
     return is_sup                          ? start_sup(as)
@@ -143,6 +142,7 @@ static outcome start_registry(const actor *as)
 }
 
 /* ---- start of a kind that can only be linked --------------------------------------------------------------------- */
+
 static bool is_exit_of(const tr_msg *msg, void *pid)
 {
     const tr_exit_msg *exit = TR_MATCH(msg, tr_exit_msg);
