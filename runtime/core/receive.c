@@ -9,17 +9,29 @@ static tr__proc *self_checked(void)
     return proc;
 }
 
+struct wanted {
+    tr_match_fn match; /* NULL: anything */
+    void *ctx;
+    bool hidden_too;
+};
+
+/* Requests of sys, acknowledgements of starts, a behaviour's own time-outs are not for callbacks, whatever they accept. */
 static bool is_shown(const tr_msg *msg)
 {
     return msg->tr__signal != TR_MSG_SYSTEM && msg->tr__signal != TR_MSG_ACK;
 }
 
+static bool is_wanted(const struct wanted *wanted, const tr_msg *msg)
+{
+    return (wanted->hidden_too || is_shown(msg)) &&
+           (wanted->match == NULL || wanted->match(msg, wanted->ctx));
+}
+
 /* First match at or after *at. Moves *at to it, or to the queue's end. */
-static bool scan(tr_msg ***at, tr_match_fn match, void *ctx)
+static bool scan(tr_msg ***at, const struct wanted *wanted)
 {
     while (**at != NULL) {
-        const tr_msg *msg = **at;
-        if (match == NULL ? is_shown(msg) : match(msg, ctx)) {
+        if (is_wanted(wanted, **at)) {
             return true;
         }
         *at = &(**at)->tr__next;
@@ -28,14 +40,14 @@ static bool scan(tr_msg ***at, tr_match_fn match, void *ctx)
 }
 
 /* at: where the scan begins. */
-static tr_msg *receive(tr__proc *proc, tr_msg **at, tr_match_fn match, void *ctx, int64_t timeout_ms)
+static tr_msg *receive(tr__proc *proc, tr_msg **at, const struct wanted *wanted, int64_t timeout_ms)
 {
     int64_t deadline = 0;
     bool in_time = true;
     for (bool first = true;; first = false) {
         /* Fetching appends only, so `at` (the link after the last message seen) stays good. */
         tr__fetch(proc);
-        if (scan(&at, match, ctx)) {
+        if (scan(&at, wanted)) {
             tr_msg *msg = tr__queue_take(proc, at);
             tr__held_add(proc, msg);
             return msg;
@@ -53,12 +65,12 @@ static tr_msg *receive(tr__proc *proc, tr_msg **at, tr_match_fn match, void *ctx
 tr_msg *tr_receive(tr_match_fn match, void *ctx, int64_t timeout_ms)
 {
     tr__proc *proc = self_checked();
-    return receive(proc, &proc->head, match, ctx, timeout_ms);
+    return receive(proc, &proc->head, &(struct wanted){match, ctx, false}, timeout_ms);
 }
 
 static bool has_type(const tr_msg *msg, void *ctx)
 {
-    return msg->type == ctx && is_shown(msg);
+    return msg->type == ctx;
 }
 
 const void *tr__receive_type(const tr_type *type, int64_t timeout_ms)
@@ -77,13 +89,15 @@ static bool has_ref(const tr_msg *msg, void *ctx)
 
 tr_msg *tr_receive_ref(tr_ref ref, int64_t timeout_ms)
 {
-    return tr_receive(has_ref, &ref, timeout_ms);
+    tr__proc *proc = self_checked();
+    /* hidden, too: who starts something waits for its acknowledgement */
+    return receive(proc, &proc->head, &(struct wanted){has_ref, &ref, true}, timeout_ms);
 }
 
 tr_msg *tr__receive_ref_new(tr_ref ref, int64_t timeout_ms)
 {
     tr__proc *proc = self_checked();
-    return receive(proc, proc->tail, has_ref, &ref, timeout_ms);
+    return receive(proc, proc->tail, &(struct wanted){has_ref, &ref, true}, timeout_ms);
 }
 
 void tr_sleep(int64_t ms)

@@ -131,7 +131,7 @@ tr_err tr_send_term(tr_dest dest, tr_term value);
 typedef bool (*tr_match_fn)(const tr_msg *msg, void *ctx);
 
 /** Takes the oldest message that matches (NULL: any), waiting up to timeout_ms; others stay in order. 0 looks
- *  once.
+ *  once. A behaviour's own messages (sys, time-outs) are not looked at.
  *  Returns: the message, owned by the process until tr_msg_drop or its end; NULL when time is up.
  *  Blocks: parks the calling process. */
 tr_msg *tr_receive(tr_match_fn match, void *ctx, int64_t timeout_ms);
