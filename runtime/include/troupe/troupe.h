@@ -12,6 +12,7 @@
 #include <troupe/message.h>
 #include <troupe/node.h>
 #include <troupe/pattern.h>
+#include <troupe/pool.h>
 #include <troupe/port.h>
 #include <troupe/proc_lib.h>
 #include <troupe/process.h>
