@@ -67,6 +67,7 @@ enum log_access_mode { LOG_ACCESS_OFF, LOG_ACCESS_ERRORS, LOG_ACCESS_ALL };
     EVENT(SUPERVISOR_EXHAUSTED, "supervisor.exhausted")        \
     EVENT(SYS_EVENT, "sys.event")                              \
     EVENT(CALLBACK_RAN_LONG, "callback.ran_long")              \
+    EVENT(STAGE_WARNED, "stage.warned")                        \
     EVENT(CORE_TAKEN_OVER, "core.taken_over")                  \
     EVENT(FAULT_LIMIT_REACHED, "fault_limit.reached")          \
     EVENT(DRILL_RUN, "drill.run")                              \

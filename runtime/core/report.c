@@ -28,6 +28,7 @@ static const struct {
     [TR_REPORT_MESSAGE_IGNORED] = {"message.ignored", "warning", "value"},
     [TR_REPORT_SYS_EVENT] = {"sys.event", "info", "value"},
     [TR_REPORT_CALLBACK_RAN_LONG] = {"callback.ran_long", "warning", "duration_ms"},
+    [TR_REPORT_STAGE_WARNED] = {"stage.warned", "warning", "value"},
 };
 
 typedef struct line {

@@ -72,8 +72,8 @@ static bool is_flat_object(const char *at)
 Test(report, every_kind_has_its_event)
 {
     cr_assert_str_eq(tr_report_event(TR_REPORT_PROCESS_CRASHED), "process.crashed");
-    cr_assert_str_eq(tr_report_event(TR_REPORT_CALLBACK_RAN_LONG), "callback.ran_long");
-    for (int kind = 0; kind <= TR_REPORT_CALLBACK_RAN_LONG; kind++) {
+    cr_assert_str_eq(tr_report_event(TR_REPORT_STAGE_WARNED), "stage.warned");
+    for (int kind = 0; kind <= TR_REPORT_STAGE_WARNED; kind++) {
         const char *event = tr_report_event((tr_report_kind)kind);
         cr_assert_neq(strchr(event, '.'), NULL, "kind %d", kind);
         for (int other = 0; other < kind; other++) {

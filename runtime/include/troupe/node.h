@@ -43,6 +43,7 @@ typedef enum tr_report_kind {
     TR_REPORT_MESSAGE_IGNORED,      /* message.ignored: no handle_info, stray to a supervisor  */
     TR_REPORT_SYS_EVENT,            /* sys.event (info): reason is the event, see sys.h        */
     TR_REPORT_CALLBACK_RAN_LONG,    /* callback.ran_long                                       */
+    TR_REPORT_STAGE_WARNED,         /* stage.warned: {events_discarded, N} ...                 */
 } tr_report_kind;
 typedef struct tr_report {
     tr_report_kind kind;
