@@ -250,7 +250,7 @@ static tr_next work_events(tr__stage *stage)
 {
     tr__input *input = stage->input;
     tr__supplier *supplier = input->supplier;
-    uint64_t count = input->events.events < stage->demand ? input->events.events : stage->demand;
+    uint64_t count = input->events.events < stage->owed ? input->events.events : stage->owed;
     tr_scratch_mark mark = tr_scratch();
     tr__records now = tr__records_take(&input->events, batch_size(supplier, count));
     if (input->events.events == 0) {
@@ -267,7 +267,7 @@ static tr_next work_events(tr__stage *stage)
 tr_next tr__consumer_work(tr__stage *stage)
 {
     tr_next next = TR_NOREPLY;
-    while (stage->demand > 0 && stage->input != NULL && tr__goes_on(&next)) {
+    while (stage->owed > 0 && stage->input != NULL && tr__goes_on(&next)) {
         next = stage->input->is_end ? work_end(stage) : work_events(stage);
     }
     return next;

@@ -11,7 +11,6 @@ void tr__subscriber_append(tr__stage *stage, tr__subscriber *s)
     }
     s->next = NULL;
     *at = s;
-    stage->subscriber_count++;
 }
 
 void tr__subscriber_remove(tr__stage *stage, tr__subscriber *s)
@@ -21,7 +20,6 @@ void tr__subscriber_remove(tr__stage *stage, tr__subscriber *s)
         at = &(*at)->next;
     }
     *at = s->next;
-    stage->subscriber_count--;
 }
 
 static void send_batch(const tr__subscriber *s, tr_blob *batch, uint64_t count)
@@ -66,7 +64,6 @@ static void demand_insert(tr__stage *stage, tr__subscriber *s)
     }
     s->next = *at;
     *at = s;
-    stage->subscriber_count++;
 }
 
 static bool demand_subscribe(tr__stage *stage, tr__subscriber *s, tr_term *reason)
@@ -76,14 +73,13 @@ static bool demand_subscribe(tr__stage *stage, tr__subscriber *s, tr_term *reaso
     return true;
 }
 
-static uint64_t demand_cancel(tr__stage *stage, tr__subscriber *s)
+static void demand_cancel(tr__stage *stage, tr__subscriber *s)
 {
     tr__subscriber_remove(stage, s);
-    stage->pending += (uint64_t)s->demand;
-    return 0;
+    stage->open -= s->demand;
 }
 
-static uint64_t demand_ask(tr__stage *stage, tr__subscriber *s, uint64_t count)
+static void demand_ask(tr__stage *stage, tr__subscriber *s, uint64_t count)
 {
     uint64_t *most = &stage->dispatcher.max_demand;
     *most = *most == 0 ? count : *most;
@@ -92,11 +88,14 @@ static uint64_t demand_ask(tr__stage *stage, tr__subscriber *s, uint64_t count)
                        tr_tuple(tr_int((int64_t)*most), tr_int((int64_t)count), tr_pid_term(s->from.pid)));
     }
     tr__subscriber_remove(stage, s);
-    s->demand += (int64_t)count;
+    s->demand += count;
+    stage->open += count;
     demand_insert(stage, s);
-    uint64_t had = stage->pending < count ? stage->pending : count;
-    stage->pending -= had;
-    return count - had;
+}
+
+static uint64_t demand_want(const tr__stage *stage)
+{
+    return stage->open;
 }
 
 static uint64_t random_below(uint64_t *seed, uint64_t limit)
@@ -134,12 +133,13 @@ static void demand_dispatch(tr__stage *stage, tr__records *events)
     }
     while (stage->subscribers != NULL && stage->subscribers->demand > 0) {
         tr__subscriber *s = stage->subscribers;
-        tr__records now = tr__records_take(events, (uint64_t)s->demand);
+        tr__records now = tr__records_take(events, s->demand);
         if (now.events == 0) {
             break;
         }
         tr__subscriber_remove(stage, s);
-        s->demand -= (int64_t)now.events;
+        s->demand -= now.events;
+        stage->open -= now.events;
         demand_insert(stage, s);
         tr__send_events(s, &now);
     }
@@ -148,10 +148,11 @@ static void demand_dispatch(tr__stage *stage, tr__records *events)
 const tr__dispatcher_ops tr__dispatch_demand = {.subscribe = demand_subscribe,
                                                 .cancel = demand_cancel,
                                                 .ask = demand_ask,
+                                                .want = demand_want,
                                                 .dispatch = demand_dispatch,
                                                 .info = info_now};
 
-/* ---- by broadcast: demand is what each can take beyond what was handed on as `waiting` ---- */
+/* ---- by broadcast: as many as everybody has asked for ---- */
 
 static bool broadcast_subscribe(tr__stage *stage, tr__subscriber *s, tr_term *reason)
 {
@@ -161,36 +162,28 @@ static bool broadcast_subscribe(tr__stage *stage, tr__subscriber *s, tr_term *re
             return false;
         }
     }
-    s->demand = -(int64_t)stage->waiting;
     tr__subscriber_append(stage, s);
     return true;
 }
 
-/* What all can take now is handed on. */
-static uint64_t broadcast_settle(tr__stage *stage)
+static void broadcast_cancel(tr__stage *stage, tr__subscriber *s)
 {
-    int64_t least = stage->subscribers == NULL ? 0 : stage->subscribers->demand;
+    tr__subscriber_remove(stage, s);
+}
+
+static void broadcast_ask(tr__stage *stage, tr__subscriber *s, uint64_t count)
+{
+    (void)stage;
+    s->demand += count;
+}
+
+static uint64_t broadcast_want(const tr__stage *stage)
+{
+    uint64_t least = stage->subscribers == NULL ? 0 : stage->subscribers->demand;
     for (const tr__subscriber *s = stage->subscribers; s != NULL; s = s->next) {
         least = s->demand < least ? s->demand : least;
     }
-    least = least < 0 ? 0 : least;
-    for (tr__subscriber *s = stage->subscribers; s != NULL; s = s->next) {
-        s->demand -= least;
-    }
-    stage->waiting += (uint64_t)least;
-    return (uint64_t)least;
-}
-
-static uint64_t broadcast_cancel(tr__stage *stage, tr__subscriber *s)
-{
-    tr__subscriber_remove(stage, s);
-    return broadcast_settle(stage); /* it may be the one that all others waited for */
-}
-
-static uint64_t broadcast_ask(tr__stage *stage, tr__subscriber *s, uint64_t count)
-{
-    s->demand += (int64_t)count;
-    return broadcast_settle(stage);
+    return least;
 }
 
 /* Picks a subscriber's events. What it does not want is asked for again in its name. */
@@ -230,23 +223,14 @@ static void send_to_all(const tr__stage *stage, const tr_stage_event *events, ui
     }
 }
 
-/* What was handed on, except for one that came later and has not asked for as much. */
-static uint64_t broadcast_room(const tr__stage *stage)
-{
-    uint64_t room = stage->waiting;
-    for (const tr__subscriber *s = stage->subscribers; s != NULL; s = s->next) {
-        uint64_t its = (uint64_t)(s->demand + (int64_t)stage->waiting);
-        room = its < room ? its : room;
-    }
-    return room;
-}
-
 static void broadcast_dispatch(tr__stage *stage, tr__records *events)
 {
-    tr__records now = tr__records_take(events, broadcast_room(stage));
+    tr__records now = tr__records_take(events, broadcast_want(stage));
     if (now.events > 0) {
         tr_scratch_mark mark = tr_scratch();
-        stage->waiting -= now.events;
+        for (tr__subscriber *s = stage->subscribers; s != NULL; s = s->next) {
+            s->demand -= now.events;
+        }
         send_to_all(stage, tr__records_events(&now), now.events);
         tr_scratch_release(mark);
     }
@@ -256,5 +240,6 @@ static void broadcast_dispatch(tr__stage *stage, tr__records *events)
 const tr__dispatcher_ops tr__dispatch_broadcast = {.subscribe = broadcast_subscribe,
                                                    .cancel = broadcast_cancel,
                                                    .ask = broadcast_ask,
+                                                   .want = broadcast_want,
                                                    .dispatch = broadcast_dispatch,
                                                    .info = info_now};

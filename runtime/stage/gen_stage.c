@@ -41,7 +41,7 @@ tr_next tr__stage_after(tr__stage *stage, tr_next next)
 {
     if (tr__goes_on(&next)) {
         uint64_t emitted = stage->out.events;
-        stage->demand -= emitted < stage->demand ? emitted : stage->demand;
+        stage->owed -= emitted < stage->owed ? emitted : stage->owed;
         tr__stage_out(stage);
     }
     return next;
@@ -261,7 +261,8 @@ static bool to_producer(tr__stage *stage, const tr_msg *msg, tr_next *next)
     const tr__stage_subscribe *request = TR_MATCH(msg, tr__stage_subscribe);
     const tr__stage_ask *ask = TR_MATCH(msg, tr__stage_ask);
     const tr__stage_cancel *cancel = TR_MATCH(msg, tr__stage_cancel);
-    if (request == NULL && ask == NULL && cancel == NULL) {
+    const tr__stage_look_again *again = TR_MATCH(msg, tr__stage_look_again);
+    if (request == NULL && ask == NULL && cancel == NULL && again == NULL) {
         return false;
     }
     if (!tr__is_producer(stage)) {
@@ -270,6 +271,8 @@ static bool to_producer(tr__stage *stage, const tr_msg *msg, tr_next *next)
         *next = tr__producer_subscribe(stage, request);
     } else if (ask != NULL) {
         *next = tr__producer_ask(stage, ask);
+    } else if (again != NULL) {
+        *next = tr__producer_serve(stage);
     } else {
         *next = tr__producer_cancel(stage, cancel->ref, (tr_stage_end){.reason = cancel->reason});
     }

@@ -65,45 +65,47 @@ static void pass_infos(tr__partition *p)
 
 /* ---- demand ---- */
 
-/* Nobody else can serve what was queued for it: these events go, and others are asked for in their place. */
-static uint64_t partition_cancel(tr__stage *stage, tr__subscriber *s)
-{
-    tr__partition *p = partition_of(stage, s);
-    uint64_t lost = p->queue.events;
-    tr__subscriber_remove(stage, s);
-    p->subscriber = NULL;
-    stage->pending += p->demand;
-    p->demand = 0;
-    while (p->queue.first != NULL) {
-        tr__records events = tr__records_take(&p->queue, UINT64_MAX);
-        tr__records_free(&events);
-        pass_infos(p);
-    }
-    lost = stage->subscribers == NULL ? 0 : lost;
-    stage->waiting += lost;
-    return lost;
-}
-
-static void serve_queue(tr__partition *p)
+static void serve_queue(tr__stage *stage, tr__partition *p)
 {
     pass_infos(p);
     while (p->demand > 0 && p->queue.events > 0) {
         tr__records now = tr__records_take(&p->queue, p->demand);
         p->demand -= now.events;
+        stage->open -= now.events;
+        stage->queued -= now.events;
         tr__send_events(p->subscriber, &now);
         pass_infos(p);
     }
 }
 
-static uint64_t partition_ask(tr__stage *stage, tr__subscriber *s, uint64_t count)
+/* What is queued for it goes with it: nobody else can serve this partition. */
+static void partition_cancel(tr__stage *stage, tr__subscriber *s)
+{
+    tr__partition *p = partition_of(stage, s);
+    tr__subscriber_remove(stage, s);
+    p->subscriber = NULL;
+    stage->open -= p->demand;
+    p->demand = 0;
+    stage->queued -= p->queue.events;
+    while (p->queue.first != NULL) {
+        tr__records events = tr__records_take(&p->queue, UINT64_MAX);
+        tr__records_free(&events);
+        pass_infos(p);
+    }
+}
+
+static void partition_ask(tr__stage *stage, tr__subscriber *s, uint64_t count)
 {
     tr__partition *p = partition_of(stage, s);
     p->demand += count;
-    serve_queue(p);
-    uint64_t had = stage->pending < count ? stage->pending : count;
-    stage->pending -= had;
-    stage->waiting += count - had;
-    return count - had;
+    stage->open += count;
+    serve_queue(stage, p);
+}
+
+/* What waits in one partition's queue was asked for by others: so no queue grows beyond all demand. */
+static uint64_t partition_want(const tr__stage *stage)
+{
+    return stage->open > stage->queued ? stage->open - stage->queued : 0;
 }
 
 /* ---- events ---- */
@@ -136,23 +138,29 @@ static int64_t choose(const tr__stage *stage, const tr_stage_event *event)
 
 static void partition_dispatch(tr__stage *stage, tr__records *events)
 {
-    tr__records now = tr__records_take(events, stage->waiting);
-    stage->waiting -= now.events;
+    tr__records now = tr__records_take(events, partition_want(stage));
+    bool dropped = false;
     for (tr__record *record; (record = tr__records_pop(&now)) != NULL;) {
         int64_t index = choose(stage, &(tr_stage_event){record->type, record->data});
         if (index == TR_PARTITION_NONE) {
             tr_free(record);
+            dropped = true;
         } else {
             tr__records_append(&stage->partitions[index].queue, record);
+            stage->queued++;
         }
     }
     for (uint32_t i = 0; i < stage->dispatcher.partitions; i++) {
-        serve_queue(&stage->partitions[i]);
+        serve_queue(stage, &stage->partitions[i]);
+    }
+    if (dropped) {
+        TR__STAGE_SEND(tr_self(), TR_NO_REF, tr__stage_look_again);
     }
 }
 
 const tr__dispatcher_ops tr__dispatch_partition = {.subscribe = partition_subscribe,
                                                    .cancel = partition_cancel,
                                                    .ask = partition_ask,
+                                                   .want = partition_want,
                                                    .dispatch = partition_dispatch,
                                                    .info = partition_info};

@@ -78,17 +78,14 @@ void tr__stage_out(tr__stage *stage)
     }
 }
 
-/* Sends what there is demand for. Returns: how many events that was. */
-static uint64_t drain_buffer(tr__stage *stage)
+static void drain_buffer(tr__stage *stage)
 {
-    uint64_t all = stage->buffer.events;
     uint64_t before = 0;
     while (stage->buffer.events != before && stage->subscribers != NULL) {
         before = stage->buffer.events;
         stage->dispatch->dispatch(stage, &stage->buffer); /* up to an info */
         deliver_infos(stage);
     }
-    return all - stage->buffer.events;
 }
 
 void tr__producer_info(tr__stage *stage, tr__record *info)
@@ -120,23 +117,23 @@ static void hold(tr__stage *stage, uint64_t demand)
     stage->held[stage->held_count++] = demand;
 }
 
-/* The dispatcher wants so much more; what the buffer has is part of it. */
-static tr_next serve(tr__stage *stage, uint64_t demand)
+tr_next tr__producer_serve(tr__stage *stage)
 {
-    uint64_t sent = drain_buffer(stage);
-    demand = demand > sent ? demand - sent : 0;
-    if (demand == 0) {
+    drain_buffer(stage);
+    uint64_t want = stage->dispatch->want(stage);
+    if (want <= stage->owed) {
         return TR_NOREPLY;
     }
+    uint64_t more = want - stage->owed;
+    stage->owed = want;
     if (stage->module->type == TR_PRODUCER_CONSUMER) {
-        stage->demand += demand;
         return tr__consumer_work(stage);
     }
     if (stage->accumulates) {
-        hold(stage, demand);
+        hold(stage, more);
         return TR_NOREPLY;
     }
-    return call_handle_demand(stage, demand);
+    return call_handle_demand(stage, more);
 }
 
 tr_next tr__producer_ask(tr__stage *stage, const tr__stage_ask *ask)
@@ -146,7 +143,8 @@ tr_next tr__producer_ask(tr__stage *stage, const tr__stage_ask *ask)
         say_cancelled(ask->consumer, tr_atom("unknown_subscription"));
         return TR_NOREPLY;
     }
-    return serve(stage, stage->dispatch->ask(stage, s, ask->count));
+    stage->dispatch->ask(stage, s, ask->count);
+    return tr__producer_serve(stage);
 }
 
 tr_next tr__producer_demand(tr__stage *stage, bool accumulate)
@@ -191,11 +189,11 @@ tr_next tr__producer_cancel(tr__stage *stage, tr_ref ref, tr_stage_end end)
         return TR_NOREPLY;
     }
     tr_stage_from from = s->from;
-    uint64_t demand = stage->dispatch->cancel(stage, s);
+    stage->dispatch->cancel(stage, s);
     forget(s);
     say_cancelled(from, end.reason);
     tr_next next = call_handle_cancel(stage, end, from);
-    return tr__goes_on(&next) ? serve(stage, demand) : next;
+    return tr__goes_on(&next) ? tr__producer_serve(stage) : next;
 }
 
 static tr__subscriber *subscriber_new(const tr__stage_subscribe *request)

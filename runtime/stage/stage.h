@@ -12,7 +12,10 @@
  *  1. Records, lists and subscriptions are the process's memory. Blobs exist only between the making of a batch and its
  *     sending, where no code of the user runs: so a stage can be killed anywhere and nothing is left.
  *  2. A callback's tr_next is either TR_NEXT_NOREPLY (go on) or ends the stage: then nothing else is called.
- *  3. A producer_consumer has open demand or queued input, never both.
+ *  3. `owed` is what the stage was asked for by its dispatcher and has not emitted. After each ask and each end of a
+ *     subscription it is at least what the dispatcher wants; more only when somebody went.
+ *  4. A producer_consumer owes something or has queued input, never both.
+ *  5. The buffer holds events only while the dispatcher can take none.
  */
 #ifndef TROUPE_STAGE_STAGE_H
 #define TROUPE_STAGE_STAGE_H
@@ -57,7 +60,7 @@ typedef struct tr__subscriber {
     struct tr__subscriber *next;
     tr_stage_from from;
     tr_ref monitor;
-    int64_t demand;       /* of the dispatchers by demand and by broadcast */
+    uint64_t demand;      /* open; not by partition */
     tr_subscription opts; /* selector_arg is kept */
 } tr__subscriber;
 
@@ -96,9 +99,9 @@ typedef struct tr__stage {
     tr_dispatcher dispatcher;
     const struct tr__dispatcher_ops *dispatch;
     tr__subscriber *subscribers; /* the dispatcher's order */
-    uint64_t subscriber_count;
-    uint64_t pending; /* demand of who went: counts against later asks */
-    uint64_t waiting; /* demand that was handed on and not served yet: broadcast, partition */
+    uint64_t open;   /* sum of what subscribers asked for and did not get; not by broadcast */
+    uint64_t queued; /* events in all partitions' queues */
+    uint64_t owed;
     tr__partition *partitions;
     tr__records buffer;
     uint64_t buffer_size; /* UINT64_MAX: no limit */
@@ -111,7 +114,6 @@ typedef struct tr__stage {
     tr__supplier *suppliers;
 
     /* as both */
-    uint64_t demand; /* open, to be served from input */
     tr__input *input, **input_end;
 } tr__stage;
 
@@ -128,11 +130,12 @@ static inline bool tr__is_producer(const tr__stage *stage)
 typedef struct tr__dispatcher_ops {
     /** The subscriber is not in the list yet; puts it there. False: refused, with *reason. */
     bool (*subscribe)(tr__stage *stage, tr__subscriber *s, tr_term *reason);
-    /** Takes it off the list. Returns: demand that this makes. */
-    uint64_t (*cancel)(tr__stage *stage, tr__subscriber *s);
-    /** Returns: demand to be served. */
-    uint64_t (*ask)(tr__stage *stage, tr__subscriber *s, uint64_t count);
-    /** Sends what there is demand for; the rest stays in events. */
+    /** Takes it off the list. */
+    void (*cancel)(tr__stage *stage, tr__subscriber *s);
+    void (*ask)(tr__stage *stage, tr__subscriber *s, uint64_t count);
+    /** How many events it could take now. */
+    uint64_t (*want)(const tr__stage *stage);
+    /** Sends what there is demand for, up to an info; the rest stays in events. */
     void (*dispatch)(tr__stage *stage, tr__records *events);
     /** Delivers an info behind the events dispatched so far. Takes it. */
     void (*info)(tr__stage *stage, tr__record *info);
@@ -162,6 +165,7 @@ TR_MESSAGE(tr__stage_ask, {
     tr_stage_from consumer;
     uint64_t count;
 });
+TR_MESSAGE_EMPTY(tr__stage_look_again); /* to itself: events were dropped that somebody asked for */
 TR_MESSAGE_TERMS(
     tr__stage_cancel, /* to the producer */
     {
@@ -200,6 +204,8 @@ void tr__stage_ignore(const tr_msg *msg);
 void tr__stage_out(tr__stage *stage);
 tr_next tr__producer_subscribe(tr__stage *stage, const tr__stage_subscribe *request);
 tr_next tr__producer_ask(tr__stage *stage, const tr__stage_ask *ask);
+/** Sends what waits, and asks for what is missing. */
+tr_next tr__producer_serve(tr__stage *stage);
 /** Ends the subscription ref, if there is one. */
 tr_next tr__producer_cancel(tr__stage *stage, tr_ref ref, tr_stage_end end);
 /** Is this the monitor of a subscriber? Its subscription's reference, or id 0. */

@@ -9,9 +9,14 @@
 
 #include "tests/support/plain.h"
 
-static inline void storm_no_report(const tr_report *report, void *ctx)
+static atomic_uint storm_warnings; /* of stages */
+
+static inline void storm_report(const tr_report *report, void *ctx)
 {
-    (void)report, (void)ctx;
+    (void)ctx;
+    if (report->kind == TR_REPORT_STAGE_WARNED) {
+        atomic_fetch_add(&storm_warnings, 1U);
+    }
 }
 
 static uint32_t storm_seed;
@@ -19,7 +24,7 @@ static uint32_t storm_seed;
 static inline void storm(tr_main_fn body)
 {
     storm_seed = (uint32_t)plain_seed();
-    tr_node_opts opts = {.workers = 4, .report = storm_no_report};
+    tr_node_opts opts = {.workers = 4, .report = storm_report};
     tr_pid pid;
     tr_term reason = TR_TERM_NONE_VALUE;
     tr_node_stats stats = {.processes = 1};

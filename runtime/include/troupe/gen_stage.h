@@ -53,7 +53,7 @@ typedef struct tr_stage_from {
  *  clean; nothing. */
 typedef enum tr_cancel { TR_CANCEL_PERMANENT, TR_CANCEL_TRANSIENT, TR_CANCEL_TEMPORARY } tr_cancel;
 
-#define TR_DEMAND_NONE (-1)
+#define TR_DEMAND_NONE ((int64_t)-1)
 typedef struct tr_subscription {
     tr_dest to;
     tr_cancel cancel;
