@@ -6,6 +6,7 @@
 #include <troupe/alarm_handler.h>
 #include <troupe/application.h>
 #include <troupe/base.h>
+#include <troupe/consumer_supervisor.h>
 #include <troupe/dynamic_supervisor.h>
 #include <troupe/gen_server.h>
 #include <troupe/gen_stage.h>
