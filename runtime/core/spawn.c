@@ -378,6 +378,8 @@ static tr_err await_start(tr_pid pid, tr_ref ack, int64_t timeout_ms, tr_started
 
 tr_err tr__start(tr__spawn *spawn, tr__start_how how, int64_t timeout_ms, tr_started *started, tr_term *info)
 {
+    tr_started unused;
+    started = started != NULL ? started : &unused;
     *started = (tr_started){0};
     tr_pid pid;
     if (name_taken(&spawn->start, &pid)) {

@@ -40,11 +40,10 @@ static tr_err start(tr__gen_server_args args, const tr_start_opts *opts, tr__sta
                     tr_started *started)
 {
     tr__spawn spawn;
-    tr_started unused;
     args.linked = how == TR__START_LINKED;
     tr__gen_server_spawn(&spawn, &args, opts);
     int64_t timeout_ms = opts == NULL || opts->timeout_ms == 0 ? TR_INFINITY : opts->timeout_ms;
-    return tr__start(&spawn, how, timeout_ms, started != NULL ? started : &unused, NULL);
+    return tr__start(&spawn, how, timeout_ms, started, NULL);
 }
 
 tr_err tr_gen_server_start(const tr_gen_server *server, const void *arg, size_t arg_bytes,

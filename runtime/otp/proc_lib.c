@@ -7,7 +7,6 @@
 static tr_err start(tr__spawn spawn, const tr_start_opts *opts, tr__start_how how, tr_started *started,
                     tr_term *info)
 {
-    tr_started unused;
     spawn.manual_ack = true;
     spawn.report_crash = true;
     if (opts != NULL) {
@@ -15,7 +14,7 @@ static tr_err start(tr__spawn spawn, const tr_start_opts *opts, tr__start_how ho
         spawn.opts = opts->spawn;
     }
     int64_t timeout_ms = opts == NULL || opts->timeout_ms == 0 ? TR_INFINITY : opts->timeout_ms;
-    return tr__start(&spawn, how, timeout_ms, started != NULL ? started : &unused, info);
+    return tr__start(&spawn, how, timeout_ms, started, info);
 }
 
 tr_err tr_proc_lib_start(tr_main_fn fn, const void *arg, size_t arg_bytes, const tr_start_opts *opts,
