@@ -64,9 +64,10 @@ SCENE(task_many, await_many_ends_with_the_first_failure)
     tr_task_result results[3];
     (void)tr_trap_exit(true);
     tr_task tasks[] = {ASYNC(GIVE_AFTER, .n = 1, .ms = 1000), ASYNC(GIVE, .n = 2),
-                       ASYNC(END, .term = tr_atom("unknown"))};
-    tr_sleep(1); /* whichever of the two ended first: both are over */
+                       ASYNC(END_AT_GO, .term = tr_atom("unknown"))};
+    settle();
     int64_t begin = tr_now_ms();
+    tell_go(tasks[2].pid);
     EXPECT(tr_task_await_many(tasks, 3, 5000, results) == TR_E_EXIT);
     EXPECT(tr_now_ms() == begin);
     EXPECT(tr_is_alive(tasks[0].pid) && has_link(tasks[0].pid));

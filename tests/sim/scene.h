@@ -23,6 +23,8 @@
     X(cancelled_never_fires)    \
     X(siblings_start_in_order)  \
     X(workers_come_back)        \
+    X(settled_tasks_are_silent) \
+    X(streams_leave_nothing)    \
     X(failures_are_clean)
 
 #define X(name) void scene_##name(const void *arg);

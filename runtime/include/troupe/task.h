@@ -128,7 +128,8 @@ void tr_task_yield_many(const tr_task *tasks, size_t count, const tr_task_yield_
 
 /** Unlinks the task, asks it to end with shutdown, waits, kills it when time is up (TR_SHUTDOWN_BRUTAL_KILL: at
  *  once), and waits for its end. TR_OK when there was or still came a value, TR_E_TIMEOUT when it ended of that
- *  without one, TR_E_EXIT otherwise: {exit, killed} when it did not heed the shutdown, noproc when it was settled. */
+ *  without one, TR_E_EXIT otherwise: killed when it did not heed the shutdown. A settled task has lost its value:
+ *  its own reason, or noproc when it was gone. */
 tr_task_result tr_task_shutdown(tr_task task, int64_t timeout_ms);
 /** Unlinks and forgets the task, which goes on. Returns what is there: a value, an end, or TR_E_TIMEOUT. Does not
  *  wait. */
