@@ -143,6 +143,8 @@ tr_err tr__send_kind(tr_dest dest, tr_msg_kind kind, tr_ref ref, tr_msg *msg);
 tr_err tr__send_kind_monitored(tr_dest dest, tr_msg_kind kind, tr_ref ref, tr_msg *msg);
 /** The same to whom an alias stands for; dropped there when the alias is dead by then. */
 tr_err tr__send_alias(tr_ref alias, tr_msg_kind kind, tr_msg *msg);
+/** tr_receive that looks at a behaviour's own messages, too; match is not NULL. */
+tr_msg *tr__receive_own(tr_match_fn match, void *ctx, int64_t timeout_ms);
 /** Does this monitor of the calling process stand: it neither fired nor was taken off? */
 bool tr__monitor_stands(tr_ref ref);
 /** Asks `pid` to tell ref.owner, a process with open_replies, of its end. TR_E_NOPROC: nothing will come. */

@@ -68,6 +68,12 @@ tr_msg *tr_receive(tr_match_fn match, void *ctx, int64_t timeout_ms)
     return receive(proc, &proc->head, &(struct wanted){match, ctx, false}, timeout_ms);
 }
 
+tr_msg *tr__receive_own(tr_match_fn match, void *ctx, int64_t timeout_ms)
+{
+    tr__proc *proc = self_checked();
+    return receive(proc, &proc->head, &(struct wanted){match, ctx, true}, timeout_ms);
+}
+
 static bool has_type(const tr_msg *msg, void *ctx)
 {
     return msg->type == ctx;

@@ -104,10 +104,10 @@ static tr_msg *wait_for_work(const tr__task_birth *birth)
 {
     tr_ref watch = TR_NO_REF;
     if (!birth->supervised) { /* its owner is linked */
-        return tr_receive(is_work_or_down, &watch, TR_INFINITY);
+        return tr__receive_own(is_work_or_down, &watch, TR_INFINITY);
     }
     watch = tr_monitor(tr_to(birth->owner), NULL);
-    tr_msg *msg = tr_receive(is_work_or_down, &watch, TR__TASK_WORK_MS);
+    tr_msg *msg = tr__receive_own(is_work_or_down, &watch, TR__TASK_WORK_MS);
     if (msg == NULL) {
         tr_exit(TR_ATOM(TIMEOUT));
     }

@@ -183,7 +183,7 @@ void tr__stream_keeper(const void *keeping)
     self.consumer = tr_monitor(tr_to(self.of->consumer), NULL);
     while (!self.over) {
         tr_scratch_mark mark = tr_scratch();
-        tr_msg *msg = tr_receive(any, NULL, time_left(&self));
+        tr_msg *msg = tr__receive_own(any, NULL, time_left(&self));
         const tr__stream_order *order = TR_MATCH(msg, tr__stream_order);
         if (msg != NULL && tr_msg_kind_of(msg) == TR_MSG_DOWN) {
             ended(&self, tr_msg_data(msg));

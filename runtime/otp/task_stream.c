@@ -176,7 +176,7 @@ static bool is_leftover(const tr_msg *msg, void *ctx)
 static void drop_all(tr_task_stream *stream)
 {
     tr_msg *msg;
-    while ((msg = tr_receive(is_leftover, stream, 0)) != NULL) {
+    while ((msg = tr__receive_own(is_leftover, stream, 0)) != NULL) {
         tr_msg_drop(msg);
     }
     for (size_t i = 0; i < stream->slot_room; i++) {
@@ -252,7 +252,7 @@ static tr_err spawn(tr_task_stream *stream, tr_msg *arg, tr_task_result *result)
     tr_pid sup = has_supervisor(&stream->opts) ? tr_whereis(stream->opts.sup) : TR_NO_PID;
     (void)tr__send_kind(tr_to(stream->keeper), TR_MSG_ACK, TR_NO_REF,
                         TR_MSG(tr__stream_order, .slot = at, .sup = sup));
-    tr_msg *msg = tr_receive(is_answer, stream, TR_INFINITY);
+    tr_msg *msg = tr__receive_own(is_answer, stream, TR_INFINITY);
     const tr__stream_event *event = TR_MATCH(msg, tr__stream_event);
     if (event == NULL) {
         tr_msg_drop(arg);
@@ -297,7 +297,7 @@ static tr_err ended(tr_task_stream *stream, tr_msg *msg)
 
 static tr_err wait(tr_task_stream *stream, tr_task_result *result)
 {
-    tr_msg *msg = tr_receive(is_of_stream, stream, TR_INFINITY);
+    tr_msg *msg = tr__receive_own(is_of_stream, stream, TR_INFINITY);
     if (tr_msg_kind_of(msg) == TR_MSG_DOWN) {
         return keeper_ended(stream, msg, result);
     }

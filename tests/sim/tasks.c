@@ -1,4 +1,5 @@
 /* Tasks: whatever ends one, and however its owner gives it up, there is one result and no message of it is left. */
+#include "runtime/core/behaviour.h"
 #include "tests/sim/scene.h"
 
 enum { TASKS = 5, ROUNDS = 4, ELEMENTS = 6 };
@@ -46,7 +47,7 @@ static bool every(const tr_msg *msg, void *unused)
 /* Those of links may come; nothing else. */
 static void only_exits_are_left(void)
 {
-    for (tr_msg *msg; (msg = tr_receive(every, NULL, 0)) != NULL; tr_msg_drop(msg)) {
+    for (tr_msg *msg; (msg = tr__receive_own(every, NULL, 0)) != NULL; tr_msg_drop(msg)) {
         CHECK(tr_msg_kind_of(msg) == TR_MSG_EXIT);
     }
 }
@@ -174,10 +175,10 @@ void scene_streams_leave_nothing(const void *arg)
             tr_msg_drop(result.value);
         }
         tr_task_stream_close(stream);
-        CHECK(tr_receive(every, NULL, 0) == NULL);
+        CHECK(tr__receive_own(every, NULL, 0) == NULL);
         CHECK(tr_task_supervisor_children(sup, &pids, &count) == TR_OK && count == 0);
         tr_sleep(10);
-        CHECK(tr_receive(every, NULL, 0) == NULL);
+        CHECK(tr__receive_own(every, NULL, 0) == NULL);
     }
     scene_over = true;
 }
