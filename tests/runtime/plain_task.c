@@ -3,9 +3,8 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdint.h>
-#include <troupe/troupe.h>
 
-#include "tests/support/plain.h"
+#include "tests/runtime/workers.h"
 
 #if PLAIN_SLOWER > 1
 enum { OWNERS = 6, KILLS = 60, RACES = 400, IN_FLIGHT = 300, ELEMENTS = 200 };
@@ -29,38 +28,11 @@ static struct {
     _Atomic uint64_t values, ends, none, results;
 } at;
 
-static void no_report(const tr_report *report, void *ctx)
-{
-    (void)report;
-    (void)ctx;
-}
-
 static void on_workers(tr_main_fn body)
 {
-    tr_node_opts opts = {.workers = 4, .report = no_report};
-    tr_pid pid;
-    tr_node_stats stats = {0};
     unsigned seed = plain_seed();
     memset(&at, 0, sizeof at);
-    if (!PLAIN_CHECK(tr_node_start(&opts) == TR_OK)) {
-        return;
-    }
-    if (PLAIN_CHECK(tr_spawn(&(tr_spawn_opts){.trap_exit = true}, body, &seed, sizeof seed, &pid) == TR_OK)) {
-        tr_term reason = TR_TERM_NONE_VALUE;
-        tr_node_join(pid, &reason);
-        PLAIN_CHECK(tr_same(reason, TR_ATOM(NORMAL)));
-    }
-    for (int i = 0; i < 20000; i++) {
-        tr_node_stats_get(&stats);
-        if (stats.processes == 0 && stats.timers == 0) {
-            break;
-        }
-        usleep(1000);
-    }
-    PLAIN_CHECK(stats.processes == 0);
-    tr_node_stats_get(&stats);
-    PLAIN_CHECK(stats.bytes_allocated == stats.bytes_freed);
-    tr_node_stop();
+    run_on_workers(body, &seed, sizeof seed, NULL);
 }
 
 static unsigned dice(unsigned *seed, unsigned sides)
