@@ -55,6 +55,9 @@ static tr_task_stream_opts checked(const tr_task_stream_opts *given)
     if (opts.timeout_ms < TR_INFINITY) {
         refuse("timeout");
     }
+    if (opts.shutdown_ms < TR_SHUTDOWN_NOW) {
+        refuse("shutdown");
+    }
     if (opts.nolink && !has_supervisor(&opts)) {
         refuse("nolink");
     }

@@ -254,6 +254,27 @@ SCENE(task_stream, time_runs_while_the_consumer_does_something_else)
     SAID("ok 1", "late");
 }
 
+/* with timeout and :zip_input_on_exit: an exit is told from the others by the number of its element */
+SCENE(task_stream, an_exit_tells_whose_it_is)
+{
+    tr_dest sup = a_supervisor(0);
+    table three = JOBS({.deed = GIVE_AFTER, .n = 1, .ms = 20}, {.deed = GIVE_AT_GO},
+                       {.deed = END, .term = tr_atom("boom")});
+    tr_task_result result;
+    tr_task_stream *stream = a_stream(&three, (tr_task_stream_opts){.max_concurrency = 3,
+                                                                    .timeout_ms = 50,
+                                                                    .unordered = true,
+                                                                    .on_timeout = TR_ON_TIMEOUT_KILL_TASK,
+                                                                    .sup = sup,
+                                                                    .nolink = true});
+    while (tr_task_stream_next(stream, &result) == TR_OK) {
+        say("%zu %s", tr_task_stream_index(stream), tr_err_name(result.err));
+        tr_msg_drop(result.value);
+    }
+    tr_task_stream_close(stream);
+    SAID("2 TR_E_EXIT", "0 TR_OK", "1 TR_E_TIMEOUT");
+}
+
 /* ---- crashes ---- */
 
 static void streams(const void *arg)
@@ -488,7 +509,7 @@ static void opens_badly(const void *opts)
     (void)a_stream(&none, *(const tr_task_stream_opts *)opts);
 }
 
-/* does not allow streaming with invalid :on_timeout, with invalid :timeout */
+/* does not allow streaming with invalid :on_timeout, with invalid :timeout, with invalid :shutdown */
 SCENE(task_stream, options_that_do_not_exist_are_refused)
 {
     tr_task_stream_opts opts = {.on_timeout = (tr_on_timeout)2};
@@ -497,7 +518,10 @@ SCENE(task_stream, options_that_do_not_exist_are_refused)
     says_how_it_ends(opens_badly, &opts, sizeof opts);
     opts = (tr_task_stream_opts){.nolink = true};
     says_how_it_ends(opens_badly, &opts, sizeof opts);
-    SAID("ended {badarg,on_timeout}", "ended {badarg,timeout}", "ended {badarg,nolink}");
+    opts = (tr_task_stream_opts){.shutdown_ms = -4};
+    says_how_it_ends(opens_badly, &opts, sizeof opts);
+    SAID("ended {badarg,on_timeout}", "ended {badarg,timeout}", "ended {badarg,nolink}",
+         "ended {badarg,shutdown}");
 }
 
 /* ---- in a server ---- */

@@ -54,7 +54,7 @@ typedef struct tr_task_stream_opts {
 #define TR_TASK_EACH(task_fn, A) ((tr_task_fn)(1 ? (task_fn) : (tr_msg * (*)(const A *)) NULL))
 
 /** Begins a stream; no element is taken yet. opts may be NULL. Misuse (an option that does not exist, a negative
- *  time limit, nolink without sup) crashes the caller with {badarg, Option}.
+ *  time limit or shutdown, nolink without sup) crashes the caller with {badarg, Option}.
  *  Errors: TR_E_LIMIT, TR_E_NOMEM. Blocks: no. Context: process. */
 TR_MUST_CHECK tr_err tr_task_async_stream(tr_task_fn fn, tr_task_source source, void *ctx,
                                           const tr_task_stream_opts *opts, tr_task_stream **stream);
