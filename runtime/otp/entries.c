@@ -5,123 +5,13 @@
 
 #include "runtime/core/mem.h"
 #include "runtime/core/process.h"
+#include "runtime/otp/entries_list.h"
 #include "runtime/sys/lock.h"
 
 #define TABLE_SLOTS_MIN 8u
 
 /* Where an entry was taken away: matches no key, and does not end a probe. */
 static tr__entry gone;
-
-/* ---- the lists of processes: writers only ---- */
-
-static struct {
-    struct {
-        _Alignas(TR__CACHE_LINE) pthread_mutex_t lock;
-    } lists[TR__SHARDS];
-    uint32_t foreign; /* atomic: entries registered, or about to be, by another process than their own */
-} owners = {.lists = {[0 ... TR__SHARDS - 1] = {.lock = PTHREAD_MUTEX_INITIALIZER}}};
-
-static pthread_mutex_t *list_lock(tr_pid pid)
-{
-    return &owners.lists[TR_PID_SLOT(pid) % TR__SHARDS].lock;
-}
-
-static tr__entry *next_of(const tr__entry *entry)
-{
-    return (tr__entry *)entry->head.next;
-}
-
-static void link_entries(tr__entry *before, tr__entry *after)
-{
-    if (before != NULL) {
-        before->head.next = (tr__grace_block *)after;
-    }
-    if (after != NULL) {
-        after->prev = before;
-    }
-}
-
-/* Lock held. The first one is what process lists show. */
-static void set_first(void **list, tr_pid pid, tr__entry *entry)
-{
-    tr__proc_note_name(pid, entry == NULL ? TR_TERM_NONE_VALUE : entry->key);
-    tr__store_release(list, (void *)entry); /* a death may look without the lock, and find this is over */
-}
-
-/* Lock held. A name becomes the first, a key the second: the first stays what is shown. */
-static void list_put(void **list, tr__entry *entry)
-{
-    tr__entry *first = *list;
-    entry->head.marks[TR__ENTRY_LISTED] = true;
-    if (first == NULL || entry->registry->names) {
-        link_entries(entry, first);
-        set_first(list, entry->pid, entry);
-    } else {
-        link_entries(entry, next_of(first));
-        link_entries(first, entry);
-    }
-}
-
-static tr_err list_add(tr__entry *entry)
-{
-    tr_err err = TR_OK;
-    tr__lock(list_lock(entry->pid));
-    if (entry->head.marks[TR__ENTRY_FOREIGN] && !tr__proc_is_alive(entry->pid)) {
-        err = TR_E_NOPROC;
-    } else {
-        void **list = tr__proc_names(tr__table_at(entry->pid));
-        const tr__entry *first = *list;
-        if (entry->registry->names && first != NULL && first->registry->names) {
-            err = TR_E_BADARG;
-        } else {
-            list_put(list, entry);
-        }
-    }
-    tr__unlock(list_lock(entry->pid));
-    return err;
-}
-
-/* Returns: whether the caller is the one who took it out, and so has to retire it. */
-static bool list_remove(tr__entry *entry)
-{
-    tr__lock(list_lock(entry->pid));
-    bool listed = entry->head.marks[TR__ENTRY_LISTED];
-    if (listed) {
-        entry->head.marks[TR__ENTRY_LISTED] = false;
-        link_entries(entry->prev, next_of(entry));
-        if (entry->prev == NULL) {
-            set_first(tr__proc_names(tr__table_at(entry->pid)), entry->pid, next_of(entry));
-        }
-    }
-    tr__unlock(list_lock(entry->pid));
-    return listed;
-}
-
-/* Takes out all. Returns: their chain. */
-static tr__entry *list_take(tr_pid pid, void **list)
-{
-    tr__lock(list_lock(pid));
-    tr__entry *first = *list;
-    for (tr__entry *entry = first; entry != NULL; entry = next_of(entry)) {
-        entry->head.marks[TR__ENTRY_LISTED] = false;
-    }
-    if (first != NULL) {
-        set_first(list, pid, NULL);
-    }
-    tr__unlock(list_lock(pid));
-    return first;
-}
-
-bool tr__entries_any(tr_registry *registry, tr_pid pid)
-{
-    tr__lock(list_lock(pid));
-    const tr__entry *entry = *tr__proc_names(tr__table_at(pid));
-    while (entry != NULL && (entry->registry != registry || entry->pid != pid)) {
-        entry = next_of(entry);
-    }
-    tr__unlock(list_lock(pid));
-    return entry != NULL;
-}
 
 /* ---- the tables by key ---- */
 
@@ -202,7 +92,7 @@ static void shard_make_room(tr__shard *shard)
 static void entry_retire(tr__shard *shard, tr__entry *entry)
 {
     if (entry->head.marks[TR__ENTRY_FOREIGN]) {
-        (void)tr__sub_seq(&owners.foreign, 1u);
+        (void)tr__sub_seq(&tr__entries_foreign, 1u);
     }
     tr__grace_retire(&shard->grace, &entry->head);
 }
@@ -273,7 +163,7 @@ static void shard_take(tr__shard *shard, tr__entry **slot, tr__entry *entry)
 /* Lock held. The entry was taken out of this table. */
 static void shard_forget(tr__shard *shard, tr__entry *entry)
 {
-    if (list_remove(entry)) {
+    if (tr__list_remove(entry)) {
         entry_retire(shard, entry);
     }
 }
@@ -307,7 +197,7 @@ static tr_err shard_add(tr__shard *shard, const tr__entry_new *wanted, tr__entry
     tr__entry *old = table_find(shard->table, entry->hash, entry->key, &slot);
     bool unique = wanted->setup->keys == TR_UNIQUE_KEYS;
     bool taken = unique && old != NULL && tr__proc_is_alive(old->pid);
-    tr_err err = !is_served(wanted) ? TR_E_NOPROC : taken ? TR_E_ALREADY_STARTED : list_add(entry);
+    tr_err err = !is_served(wanted) ? TR_E_NOPROC : taken ? TR_E_ALREADY_STARTED : tr__list_add(entry);
     if (err == TR_E_ALREADY_STARTED) {
         *owner = old->pid;
     } else if (err == TR_OK && unique && old != NULL) {
@@ -325,12 +215,12 @@ tr_err tr__entry_add(const tr__entry_new *wanted, tr_pid *owner)
     tr__entry *entry = entry_create(wanted);
     bool foreign = entry->head.marks[TR__ENTRY_FOREIGN];
     if (foreign) {
-        (void)tr__add_seq(&owners.foreign, 1u); /* before "alive" is looked at: invariant 4 */
+        (void)tr__add_seq(&tr__entries_foreign, 1u); /* before "alive" is looked at: invariant 4 */
     }
     tr_err err = shard_add(shard_of(wanted->registry, entry->hash), wanted, entry, &holder);
     if (err != TR_OK) {
         if (foreign) {
-            (void)tr__sub_seq(&owners.foreign, 1u);
+            (void)tr__sub_seq(&tr__entries_foreign, 1u);
         }
         tr__mem_free(entry, entry->head.bytes, entry->head.mem_class);
     }
@@ -350,7 +240,7 @@ tr_err tr__entry_replace(tr_registry *registry, tr_term key, tr_term value)
     const tr__entry *old = table_find(shard->table, entry->hash, key, &slot);
     bool found = old != NULL && old->pid == entry->pid;
     if (found) {
-        (void)list_add(entry); /* its own list, and it lives */
+        (void)tr__list_add(entry); /* its own list, and it lives */
         shard_replace(shard, slot, entry);
     }
     tr__unlock(&shard->lock);
@@ -416,11 +306,11 @@ void tr__entries_release(tr_pid pid, void **list)
     /* Most processes have no name and pay for two loads. Without foreign entries only the process itself puts
      * any into its list; others may take some out meanwhile, and have left it alone when the list is seen
      * empty. */
-    if (tr__load_seq(&owners.foreign) == 0 && tr__load_acquire(list) == NULL) {
+    if (tr__load_seq(&tr__entries_foreign) == 0 && tr__load_acquire(list) == NULL) {
         return;
     }
-    for (tr__entry *entry = list_take(pid, list), *next; entry != NULL; entry = next) {
-        next = next_of(entry);
+    for (tr__entry *entry = tr__list_take(pid, list), *next; entry != NULL; entry = next) {
+        next = tr__list_next(entry);
         tr__shard *shard = shard_of(entry->registry, entry->hash);
         tr__lock(&shard->lock);
         if (entry->head.marks[TR__ENTRY_TABLED]) { /* else somebody who wanted the key was faster */
@@ -499,22 +389,6 @@ void tr__entries_of_shard(tr_registry *registry, unsigned shard, const tr__query
         finds_add_fitting(finds, query, tr__load_seq(&table->slots[i]));
     }
     tr__grace_leave(stripe);
-}
-
-void tr__entries_of_process(tr_registry *registry, tr_pid pid, tr__finds *finds)
-{
-    tr__proc *proc = tr__table_at(pid);
-    if (proc == NULL) {
-        return;
-    }
-    tr__lock(list_lock(pid));
-    const tr__entry *entry = *tr__proc_names(proc);
-    for (; entry != NULL; entry = next_of(entry)) {
-        if (entry->registry == registry && entry->pid == pid) {
-            finds_add(finds, entry);
-        }
-    }
-    tr__unlock(list_lock(pid));
 }
 
 tr_pid tr__entry_lookup(tr_registry *registry, tr_term key, tr_term *value)

@@ -158,8 +158,8 @@ typedef struct tr__query {
 void tr__entries_of_key(tr_registry *registry, tr_term key, uint32_t partition, const tr__query *query,
                         tr__finds *finds);
 void tr__entries_of_shard(tr_registry *registry, unsigned shard, const tr__query *query, tr__finds *finds);
-/** Adds those of a process, in no order. */
-void tr__entries_of_process(tr_registry *registry, tr_pid pid, tr__finds *finds);
+/** The keys of a process, one for each of its entries, in no order; on the caller's scratch. */
+const tr_term *tr__entries_keys(tr_registry *registry, tr_pid pid, size_t *count);
 
 /** Takes entries of pid under a key away: all, or (which != NULL) those found. Returns: how many.
  *  Context: any thread. */

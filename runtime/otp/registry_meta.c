@@ -37,16 +37,29 @@ void tr__meta_clear(tr_registry *registry)
     tr__unlock(&registry->meta_lock);
 }
 
+/* Lock held. Copies the value if it fits into bytes. Returns: the bytes it wants. */
+static size_t copy_value(const tr__meta *pair, void *memory, size_t bytes, tr_term *value)
+{
+    size_t wanted = tr_term_flat_bytes(pair->value);
+    if (wanted <= bytes) {
+        *value = tr_term_flatten(pair->value, memory);
+    }
+    return wanted;
+}
+
 tr_err tr_registry_meta(tr_registry *registry, tr_term key, tr_term *value)
 {
-    tr__lock(&registry->meta_lock);
-    const tr__meta *pair = *place_of(registry, key);
-    tr_err err = pair != NULL ? TR_OK : tr__registry_runs(registry) ? TR_E_NOT_FOUND : TR_E_NOPROC;
-    if (err == TR_OK) {
-        size_t bytes = tr_term_flat_bytes(pair->value);
-        *value = bytes == 0 ? pair->value : tr_term_flatten(pair->value, tr_scratch_alloc(bytes));
+    tr_err err = TR_OK;
+    size_t bytes = 0;
+    for (size_t wanted = 256; bytes < wanted && err == TR_OK;) {
+        bytes = wanted; /* room is asked for without the lock: who gets none ends right there */
+        void *memory = tr_scratch_alloc(bytes);
+        tr__lock(&registry->meta_lock);
+        const tr__meta *pair = *place_of(registry, key);
+        err = pair != NULL ? TR_OK : tr__registry_runs(registry) ? TR_E_NOT_FOUND : TR_E_NOPROC;
+        wanted = pair != NULL ? copy_value(pair, memory, bytes, value) : 0;
+        tr__unlock(&registry->meta_lock);
     }
-    tr__unlock(&registry->meta_lock);
     return err;
 }
 

@@ -83,16 +83,8 @@ const tr_term *tr_registry_values(tr_registry *registry, tr_term key, tr_pid pid
 
 const tr_term *tr_registry_keys_list(tr_registry *registry, tr_pid pid, size_t *count)
 {
-    tr__finds finds = {0};
-    if (pid != TR_NO_PID) {
-        tr__entries_of_process(registry, pid, &finds);
-    }
-    tr_term *keys = tr_scratch_alloc((finds.count + 1) * sizeof *keys);
     *count = 0;
-    for (const tr__found *found = finds.first; found != NULL; found = found->next) {
-        keys[(*count)++] = found->key;
-    }
-    return keys;
+    return pid == TR_NO_PID ? NULL : tr__entries_keys(registry, pid, count);
 }
 
 /* ---- of all keys ---- */

@@ -166,6 +166,31 @@ SCENE(registry_life, a_key_of_duplicates_is_no_name_to_start_under)
     rooms_close();
 }
 
+/* More, and larger, than what room is first asked for. */
+SCENE(registry_life, a_process_with_many_long_keys_has_them_all)
+{
+    tr_term value;
+    char text[600];
+    tr_trap_exit(true);
+    rooms_open(&(tr_registry_opts){.partitions = 2});
+    for (int i = 0; i < 50; i++) {
+        snprintf(text, sizeof text, "%0500d", i);
+        EXPECT(registers(tr_string(text), tr_int(i)));
+    }
+    size_t count;
+    const tr_term *keys = tr_registry_keys_list(rooms, tr_self(), &count);
+    int64_t sum = 0;
+    for (size_t i = 0; i < count; i++) {
+        EXPECT(tr_registry_lookup(rooms, keys[i], &value) == tr_self());
+        sum += tr_int_value(value);
+    }
+    EXPECT(count == 50 && sum == 49 * 25);
+    EXPECT(tr_registry_put_meta(rooms, tr_atom("long"), tr_string(text)) == TR_OK);
+    EXPECT(tr_registry_meta(rooms, tr_atom("long"), &value) == TR_OK);
+    EXPECT(tr_term_equal(value, tr_string(text)));
+    rooms_close();
+}
+
 /* registry_test: put_meta, meta, delete_meta */
 SCENE(registry_life, metadata_is_kept_by_the_registry_and_goes_with_it)
 {
