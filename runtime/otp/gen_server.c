@@ -64,8 +64,7 @@ static TR_NORETURN void server_end(tr__gen_server *server, const tr_next *stop, 
         report_terminated(&end, last_message);
     }
     if (stop->reply != NULL && tr__sys_is_watched(&server->sys)) {
-        tr_sys_event said = {.kind = TR_SYS_OUT, .msg = stop->reply, .to = stop->from.ref.owner};
-        tr__sys_event(&server->sys, said, NULL);
+        tr__sys_event(&server->sys, TR_SYS_OUT, stop->reply, stop->from.ref.owner, NULL);
     }
     if (stop->reply != NULL) {
         (void)tr__reply(stop->from, stop->reply);
@@ -160,29 +159,38 @@ static tr_next callback(tr__gen_server *server, callback_kind kind, const tr_msg
     server_crash(server, bad_return(tr_int((int64_t)t.next.kind)), name_of(msg));
 }
 
-/* What sys may want to know of what a callback returned. */
-static void tell_next(tr__gen_server *server, const tr_next *next)
+/* It is watched: what a callback returned, or (cont) that handle_continue has run. */
+__attribute__((cold)) static void tell_next(tr__gen_server *server, const tr_msg *cont, const tr_next *next)
 {
+    if (cont != NULL) {
+        tr__sys_event(&server->sys, TR_SYS_CONTINUE, cont, TR_NO_PID, NULL);
+    }
     if (next->replied) {
-        tr__sys_answered(&server->sys, next->from.ref.owner, next->reply_type);
-    } else if (tr__sys_is_watched(&server->sys)) {
-        tr__sys_event(&server->sys, (tr_sys_event){.kind = TR_SYS_NOREPLY}, NULL);
+        tr__sys_event(&server->sys, TR_SYS_OUT, NULL, next->from.ref.owner, next->reply_type);
+    } else {
+        tr__sys_event(&server->sys, TR_SYS_NOREPLY, NULL, TR_NO_PID, NULL);
     }
 }
 
 /* Continues run one after the other before any message; then the idle time-out is set. */
-static void go_on(tr__gen_server *server, tr_next next)
+static void run_continues(tr__gen_server *server, tr_next *next)
 {
-    while (next.cont != NULL) {
-        tr_msg *msg = next.cont;
+    while (next->cont != NULL) {
+        tr_msg *msg = next->cont;
         tr__boundary(msg);
-        next = callback(server, ON_CONTINUE, msg);
+        *next = callback(server, ON_CONTINUE, msg);
         if (tr__sys_is_watched(&server->sys)) {
-            tr__sys_event(&server->sys, (tr_sys_event){.kind = TR_SYS_CONTINUE, .msg = msg}, NULL);
-            tell_next(server, &next);
+            tell_next(server, msg, next);
         }
     }
-    tr__idle_set(server, &next);
+}
+
+static void go_on(tr__gen_server *server, tr_next *next)
+{
+    if (next->cont != NULL) {
+        run_continues(server, next);
+    }
+    tr__idle_set(server, next);
 }
 
 /* ---- the behaviour ---- */
@@ -213,7 +221,7 @@ static void server_start(void *data)
     switch (next.kind) {
     case TR_NEXT_NOREPLY:
         tr__init_ack(TR_TERM_NONE_VALUE);
-        go_on(server, next);
+        go_on(server, &next);
         return;
     case TR_NEXT_IGNORE:
         tr__init_fail(TR__ACK_IGNORE, TR_TERM_NONE_VALUE, TR_ATOM(NORMAL));
@@ -233,8 +241,10 @@ static void deliver(tr__gen_server *server, callback_kind kind, const tr_msg *ms
 {
     tr__sys_heard(&server->sys, msg);
     tr_next next = callback(server, kind, msg);
-    tell_next(server, &next);
-    go_on(server, next);
+    if (tr__sys_is_watched(&server->sys)) {
+        tell_next(server, NULL, &next);
+    }
+    go_on(server, &next);
 }
 
 static void deliver_timeout(tr__gen_server *server)

@@ -60,20 +60,21 @@ static inline bool tr__sys_is_watched(const tr__sys *sys)
 {
     return __builtin_expect(sys->debug != NULL, 0);
 }
-/** It is watched, and this happened; state and term are filled in here. */
-void tr__sys_event(tr__sys *sys, tr_sys_event event, const tr_type *answer);
+/** It is watched, and this happened. msg, to: as in tr_sys_event; answer: of which type it was, when it is gone. */
+__attribute__((cold)) void tr__sys_event(tr__sys *sys, tr_sys_event_kind kind, const tr_msg *msg, tr_pid to,
+                                         const tr_type *answer);
 /** It hears a message. */
 static inline void tr__sys_heard(tr__sys *sys, const tr_msg *msg)
 {
     if (tr__sys_is_watched(sys)) {
-        tr__sys_event(sys, (tr_sys_event){.kind = TR_SYS_IN, .msg = msg}, NULL);
+        tr__sys_event(sys, TR_SYS_IN, msg, TR_NO_PID, NULL);
     }
 }
 /** An answer of this type goes (went) to somebody. */
 static inline void tr__sys_answered(tr__sys *sys, tr_pid to, const tr_type *type)
 {
     if (tr__sys_is_watched(sys)) {
-        tr__sys_event(sys, (tr_sys_event){.kind = TR_SYS_OUT, .to = to}, type);
+        tr__sys_event(sys, TR_SYS_OUT, NULL, to, type);
     }
 }
 /** For behaviours that tell of numbers only. */

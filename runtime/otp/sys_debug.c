@@ -357,11 +357,12 @@ static void tell_watchers(telling *of)
     }
 }
 
-void tr__sys_event(tr__sys *sys, tr_sys_event event, const tr_type *answer)
+void tr__sys_event(tr__sys *sys, tr_sys_event_kind kind, const tr_msg *msg, tr_pid to, const tr_type *answer)
 {
     tr__sys_debug *debug = sys->debug;
+    tr_sys_event event = {.kind = kind, .msg = msg, .to = to};
     telling of = {.debug = debug, .event = &event};
-    tr__sys_count(sys, event.kind == TR_SYS_IN, event.kind == TR_SYS_OUT);
+    tr__sys_count(sys, kind == TR_SYS_IN, kind == TR_SYS_OUT);
     if (!debug->trace && debug->log == NULL && debug->file == NULL && debug->watchers == NULL) {
         return;
     }

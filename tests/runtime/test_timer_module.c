@@ -109,7 +109,7 @@ SCENE(timer_module, tc_tells_how_long_a_function_took)
 /* ---- timer_SUITE: do_big_test ---- */
 
 /* Many processes that set all kinds of timers at random and check each by the clock; nothing may be left over. */
-enum { WORKERS = 300, ROUNDS = 20, MS_MAX = 3000 };
+enum { WORKERS = 60, ROUNDS = 12, MS_MAX = 3000 };
 
 static unsigned random_ms(unsigned *seed)
 {
