@@ -188,7 +188,8 @@ bool tr_demonitor(tr_ref ref, bool flush)
             tr__demonitor_signal(target, ref);
         }
     }
-    if (flush && !active && !tr__planted(TR__PLANT_MISSED_FLUSH)) { /* a monitor that stood has no DOWN in the queue */
+    if (flush && !active &&
+        !tr__planted(TR__PLANT_MISSED_FLUSH)) { /* a monitor that stood has no DOWN in the queue */
         flush_down(self, ref);
     }
     return active;

@@ -3,6 +3,7 @@
 #include <troupe/agent.h>
 
 #include "runtime/otp/gen_server.h"
+#include "runtime/otp/payload.h"
 
 /* A job that travels. The argument's terms lie behind it in the same blob, so that a message of one type carries
  * arguments of every type, and is freed as any other. */
@@ -114,39 +115,9 @@ tr_next tr__agent_handle_cast(void *self, const tr_msg *msg)
 
 /* ---- its callers ---- */
 
-static tr_term *term_member(void *payload, const tr_type *type, uint16_t i)
-{
-    return (tr_term *)(void *)((char *)payload + type->terms[i]);
-}
-
-/* A copy of the argument, its terms behind it. */
-static tr_blob *arg_blob(const tr_type *type, const void *arg)
-{
-    size_t payload = (type->size + 7u) & ~(size_t)7;
-    size_t bytes = payload;
-    TR_CHECK(type->blob_count == 0);
-    for (uint16_t i = 0; i < type->term_count; i++) {
-        bytes += tr_term_flat_bytes(*(const tr_term *)(const void *)((const char *)arg + type->terms[i]));
-    }
-    TR_CHECK(bytes <= TR_AGENT_ARG_MAX);
-    if (bytes == 0) {
-        return NULL;
-    }
-    tr_blob *blob = tr_blob_new(NULL, bytes);
-    memcpy(blob->bytes, arg, type->size);
-    uint8_t *free_space = blob->bytes + payload;
-    for (uint16_t i = 0; i < type->term_count; i++) {
-        tr_term *member = term_member(blob->bytes, type, i);
-        size_t flat = tr_term_flat_bytes(*member);
-        *member = tr_term_flatten(*member, free_space);
-        free_space += flat;
-    }
-    return blob;
-}
-
 static tr_msg *request_of(const tr_agent_job *job)
 {
-    tr_blob *arg = arg_blob(job->arg_type, job->arg);
+    tr_blob *arg = tr__payload_copy(job->arg_type, job->arg, TR_AGENT_ARG_MAX);
     tr_msg *msg = TR_MSG(tr__agent_request, .agent = job->agent, .out_type = job->out_type,
                          .reads = job->reads, .ask = job->ask, .tell = job->tell, .arg = arg);
     tr_blob_drop(arg); /* the message has its own count */

@@ -349,8 +349,10 @@ static bool fits(const tr__query *query, const tr__entry *entry)
 static void finds_add(tr__finds *finds, const tr__entry *entry)
 {
     tr__found *found = tr_scratch_alloc(sizeof *found);
-    *found = (tr__found){
-        .entry = entry, .key = tr__to_scratch(entry->key), .value = tr__to_scratch(entry->value), .pid = entry->pid};
+    *found = (tr__found){.entry = entry,
+                         .key = tr__to_scratch(entry->key),
+                         .value = tr__to_scratch(entry->value),
+                         .pid = entry->pid};
     if (finds->last == NULL) {
         finds->first = found;
     } else {

@@ -99,8 +99,8 @@ typedef struct tr__stage {
     tr_dispatcher dispatcher;
     const struct tr__dispatcher_ops *dispatch;
     tr__subscriber *subscribers; /* the dispatcher's order */
-    uint64_t open;   /* sum of what subscribers asked for and did not get; not by broadcast */
-    uint64_t queued; /* events in all partitions' queues */
+    uint64_t open;               /* sum of what subscribers asked for and did not get; not by broadcast */
+    uint64_t queued;             /* events in all partitions' queues */
     uint64_t owed;
     tr__partition *partitions;
     tr__records buffer;

@@ -8,6 +8,7 @@
 #include <troupe/base.h>
 #include <troupe/consumer_supervisor.h>
 #include <troupe/dynamic_supervisor.h>
+#include <troupe/gen_event.h>
 #include <troupe/gen_server.h>
 #include <troupe/gen_stage.h>
 #include <troupe/gen_statem.h>
