@@ -335,3 +335,91 @@ PLAIN_TEST(stages_killed_in_the_flow_leave_no_byte)
 {
     storm(killed_in_the_flow);
 }
+
+/* ---- consumer supervisors ---- */
+
+enum { CREW_MAX = 20 };
+static _Atomic tr_pid crew_producer;
+static atomic_uint crew_live, crew_most;
+
+/* Marks its event; ends well, badly, or is shot by its neighbour. */
+static void hand(const void *arg)
+{
+    uint32_t n = ((const number *)arg)->n;
+    uint32_t seed = dice_of(n);
+    unsigned live = atomic_fetch_add(&crew_live, 1U) + 1;
+    if (live > atomic_load(&crew_most)) {
+        atomic_store(&crew_most, live); /* the most seen by one of them: a lower bound is enough */
+    }
+    atomic_fetch_add(&seen[n], 1U);
+    atomic_fetch_add(&seen_in_all, 1U);
+    for (uint32_t i = dice(&seed, 5); i > 0; i--) {
+        tr_yield();
+    }
+    atomic_fetch_sub(&crew_live, 1U);
+    if (dice(&seed, 3) == 0) {
+        tr_exit(tr_atom("bug"));
+    }
+}
+
+static tr_err crew_init(const void *arg, tr_consumer_supervisor_opts *opts)
+{
+    (void)arg;
+    tr_subscription *to = tr_scratch_alloc(sizeof *to);
+    *to = (tr_subscription){.to = tr_to(crew_producer), .max_demand = CREW_MAX, .min_demand = CREW_MAX - 3};
+    opts->child = (tr_child_spec){.main = hand, .restart = TR_TEMPORARY};
+    opts->subscribe_to = to;
+    opts->subscribe_count = 1;
+    return TR_OK;
+}
+static const tr_consumer_supervisor crew = {.name = "crew", .init = crew_init};
+
+static tr_pid start_crew(void)
+{
+    tr_started started = {.pid = TR_NO_PID};
+    crew_producer = start(source_stage, (plan){.index = 0});
+    PLAIN_CHECK(tr_consumer_supervisor_start_link(&crew, NULL, 0, NULL, &started) == TR_OK);
+    return started.pid;
+}
+
+static bool crew_is_done(void *ctx)
+{
+    tr_child_counts counts = {.specs = 1};
+    PLAIN_CHECK(tr_consumer_supervisor_count_children(tr_to(*(tr_pid *)ctx), &counts) == TR_OK);
+    PLAIN_CHECK(counts.specs <= CREW_MAX);
+    return counts.specs == 0 && atomic_load(&seen_in_all) >= EVENTS;
+}
+
+static void one_child_an_event(const void *arg)
+{
+    (void)arg;
+    nothing_seen();
+    atomic_store(&crew_most, 0U);
+    tr_pid sup = start_crew();
+    PLAIN_CHECK(eventually(crew_is_done, &sup));
+    everything_seen(EVENTS, 1);
+    PLAIN_CHECK(atomic_load(&crew_most) <= CREW_MAX);
+    PLAIN_CHECK(tr_gen_server_stop(tr_to(sup), TR_ATOM(SHUTDOWN), TR_INFINITY, NULL) == TR_OK);
+    PLAIN_CHECK(tr_gen_server_stop(tr_to(crew_producer), TR_ATOM(NORMAL), TR_INFINITY, NULL) == TR_OK);
+}
+
+static void crews_are_killed(const void *arg)
+{
+    (void)arg;
+    uint32_t seed = dice_of(54);
+    for (int round = 0; round < 60 / (int)PLAIN_SLOWER; round++) {
+        tr_pid sup = start_crew();
+        tr_sleep(dice(&seed, 4));
+        tr_exit_signal(tr_to(dice(&seed, 2) == 0 ? sup : crew_producer),
+                       dice(&seed, 2) == 0 ? TR_ATOM(KILL) : TR_ATOM(SHUTDOWN));
+        tr_sleep(dice(&seed, 2));
+        tr_exit_signal(tr_to(sup), TR_ATOM(KILL));
+        tr_exit_signal(tr_to(crew_producer), TR_ATOM(KILL));
+    }
+}
+
+PLAIN_TEST(a_crew_has_one_child_an_event_and_never_more_than_it_asked_for)
+{
+    storm(one_child_an_event);
+    storm(crews_are_killed);
+}

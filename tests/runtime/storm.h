@@ -62,10 +62,10 @@ static inline uint32_t dice_of(uint32_t i)
     return seed == 0 ? 1 : seed;
 }
 
-/** Waits in a process until holds(ctx); a minute at most. */
+/** Waits in a process until holds(ctx); half a minute at least. */
 static inline bool eventually(bool (*holds)(void *ctx), void *ctx)
 {
-    for (int i = 0; i < 30000; i++) {
+    for (int i = 0; i < 15000; i++) {
         tr_scratch_mark mark = tr_scratch();
         bool done = holds(ctx);
         tr_scratch_release(mark);
