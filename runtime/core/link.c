@@ -60,10 +60,7 @@ tr_err tr_link(tr_dest dest)
     tr_msg *msg = tr__msg_make(NULL, NULL, TR__SIG_LINK, (tr_ref){self->pid, 0});
     if (tr__push(pid, msg) != TR_OK) {
         tr__msg_free(msg);
-        if (edge != NULL) {
-            tr__edges_remove(&self->edges, edge);
-        }
-        return link_to_dead(self, pid);
+        return link_to_dead(self, pid); /* the entry of an unlink stays: its confirmation is under way */
     }
     if (edge != NULL) {
         edge->other = 0; /* an unlink was under way: linked anew */

@@ -47,6 +47,14 @@ SCENE(link, linking_twice_is_one_link_and_one_unlink_ends_it)
     EXPECT(strcmp(exit_seen(), "nothing") == 0);
 }
 
+/* A yield that does not look at the mailbox. */
+static void yield_blindly(void)
+{
+    tr__core_self()->stack->catch_top = NULL;
+    tr__core_self()->leave = TR__LEAVE_YIELD_STACK;
+    tr__stack_leave(&tr__core_self()->home, tr__core_self()->stack);
+}
+
 SCENE(link, an_exit_signal_under_way_is_dropped_by_unlink)
 {
     tr_trap_exit(true);
@@ -57,13 +65,40 @@ SCENE(link, an_exit_signal_under_way_is_dropped_by_unlink)
     pid = make(wait_then_exit, true);
     TR_SEND(pid, go);
     while (tr__proc_is_alive(pid)) {
-        tr__core_self()->stack->catch_top = NULL;
-        tr__core_self()->leave = TR__LEAVE_YIELD_STACK; /* a yield that does not look at the mailbox */
-        tr__stack_leave(&tr__core_self()->home, tr__core_self()->stack);
+        yield_blindly();
     }
     EXPECT(tr__inbox_has_mail(tr__proc_self()));
     tr_unlink(tr_to(pid));
     EXPECT(strcmp(exit_seen(), "nothing") == 0);
+}
+
+static void link_then_wait(const void *arg)
+{
+    EXPECT(tr_link(tr_to(*(const tr_pid *)arg)) == TR_OK);
+    wait_then_exit(NULL);
+}
+
+/* Found by tests/model/link.pml: a LINK that crossed the unlink made an entry that nothing took away. */
+SCENE(link, to_the_dead_does_not_forget_an_unlink_under_way)
+{
+    tr_trap_exit(true);
+    tr_pid self = tr_self();
+    tr_pid pid;
+    EXPECT(tr_spawn(NULL, link_then_wait, &self, sizeof self, &pid) == TR_OK);
+    while (!tr__inbox_has_mail(tr__proc_self())) {
+        yield_blindly(); /* its link waits here, unseen */
+    }
+    EXPECT(tr_link(tr_to(pid)) == TR_OK);
+    tr_unlink(tr_to(pid));
+    TR_SEND(pid, go);
+    while (tr__proc_is_alive(pid)) {
+        yield_blindly();
+    }
+    EXPECT(tr_link(tr_to(pid)) == TR_OK);
+    EXPECT(strcmp(exit_seen(), "noproc") == 0 && strcmp(exit_seen(), "nothing") == 0);
+    tr_process_info info;
+    EXPECT(tr_process_info_of(self, false, 0, &info) == TR_OK);
+    EXPECT(info.link_count == 0);
 }
 
 SCENE(link, an_exit_message_already_queued_stays_after_unlink)
