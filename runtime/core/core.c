@@ -40,12 +40,14 @@ void tr__core_ring(tr__core *core)
     }
 }
 
-void tr__core_wake(tr__core *core)
+bool tr__core_wake(tr__core *core)
 {
-    if (tr__load_seq(&core->sleeping) != 0 && tr__xchg_seq(&core->sleeping, 0u) != 0) {
-        TR__COUNT(wakeups, 1);
-        tr__core_ring(core);
+    if (tr__load_seq(&core->sleeping) == 0 || tr__xchg_seq(&core->sleeping, 0u) == 0) {
+        return false;
     }
+    TR__COUNT(wakeups, 1);
+    tr__core_ring(core);
+    return true;
 }
 
 /* There is more than the running cores will do at once: one sleeper may come and take it, unless someone is
@@ -57,9 +59,8 @@ static void wake_a_thief(int first)
         return;
     }
     for (int i = 0; i < node->core_count; i++) {
-        tr__core *other = &node->cores[(first + i) % node->core_count];
-        if (tr__load_seq(&other->sleeping) != 0) {
-            tr__core_wake(other);
+        /* One that just got up by itself may have other work in mind: then the next is called. */
+        if (tr__core_wake(&node->cores[(first + i) % node->core_count])) {
             return;
         }
     }
@@ -310,6 +311,15 @@ static tr__proc *steal(tr__core *core)
     return proc;
 }
 
+/* Whoever got up takes one process, which may keep it for long, and may have been called for another: so it calls the next. */
+static void pass_on_the_call(tr__core *core)
+{
+    core->got_up = false;
+    if (work_is_queued()) {
+        wake_a_thief(core->index + 1);
+    }
+}
+
 bool tr__core_run_some(tr__core *core)
 {
     int run = 0;
@@ -320,6 +330,9 @@ bool tr__core_run_some(tr__core *core)
                 break;
             }
             continue;
+        }
+        if (core->got_up) {
+            pass_on_the_call(core);
         }
         tr__core_run(core, proc);
         run++;
@@ -344,6 +357,9 @@ bool tr__core_turn(tr__core *core)
     if (!more) {
         tr__proc *stolen = steal(core);
         if (stolen != NULL) {
+            if (core->got_up) {
+                pass_on_the_call(core);
+            }
             tr__core_run(core, stolen);
             more = true;
         }
@@ -424,6 +440,7 @@ static void core_sleep(tr__core *core)
     if (wait > 0) {
         loop_wait(core, wait);
     }
+    core->got_up = true;
     tr__sub_seq(&node->asleep, 1u);
     tr__xchg_seq(&core->sleeping, 0u);
     if (wait <= 0) {

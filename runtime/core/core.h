@@ -78,6 +78,7 @@ typedef struct tr__core {
     unsigned lifo_run; /* slices in a row from lifo */
     tr__proc *pinned_head, **pinned_tail;
     unsigned tick;
+    bool got_up; /* slept, and has run nothing since */
     tr__home home;
     tr__stack *stacks; /* free ones */
     size_t stacks_free;
@@ -153,7 +154,8 @@ bool tr__core_run_posts(tr__core *core);
 void tr__core_init(tr__core *core, int index);
 void tr__core_fini(tr__core *core);
 void *tr__core_main(void *core);
-void tr__core_wake(tr__core *core);
+/** Calls that core if it sleeps. Returns: did this call wake it? */
+bool tr__core_wake(tr__core *core);
 /** NULL when the system gives no more. stack_max does not bind here: each core can run something. */
 tr__stack *tr__core_take_stack(tr__core *core);
 /** May a process of this core keep the stack it runs on, or would that be one more than stack_max? */
