@@ -315,7 +315,7 @@ static tr__proc *steal(tr__core *core)
 static void pass_on_the_call(tr__core *core)
 {
     core->got_up = false;
-    if (work_is_queued()) {
+    if (tr__work_is_queued()) {
         wake_a_thief(core->index + 1);
     }
 }
