@@ -349,7 +349,7 @@ static void entered_start(void *data)
     if (next.kind != TR_NEXT_NOREPLY) {
         server_crash(server, next.kind == TR_NEXT_STOP ? next.reason : bad_return(next.reason), NULL);
     }
-    go_on(server, next);
+    go_on(server, &next);
 }
 
 void tr_gen_server_enter_loop(const tr_gen_server *module, const void *state, tr_next next)
