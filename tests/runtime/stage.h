@@ -11,6 +11,8 @@
  * 2. say() writes a line, from any process; SAID compares all lines since the last SAID, in order. Reports of the runtime are lines too,
  *    kept apart: REPORTED.
  * 3. EXPECT and the others never leave the scene; the Criterion test fails afterwards with all that did not hold.
+ *    In simulation (tests/sim) processes interleave at random: there lines are compared lane by lane, a line's lane being its first word,
+ *    and reports in any order. What one process says stays in its order, if its lines begin with its own word.
  * 4. When a scene is over, nothing of what the runtime allocated in it may be left. */
 #ifndef TESTS_RUNTIME_STAGE_H
 #define TESTS_RUNTIME_STAGE_H
@@ -21,6 +23,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <troupe/troupe.h>
+
+#include "runtime/sim/sim.h"
 
 typedef struct stage_log {
     char text[16384];
@@ -65,11 +69,52 @@ static inline bool stage_expect(bool holds, const char *what, int line)
     return holds;
 }
 
+/* ---- order, as far as it is promised in simulation ---- */
+
+enum { STAGE_LINES_MAX = 1024 };
+
+static inline size_t stage_lane(const stage_log *log, const char *line)
+{
+    return strcspn(line, log == &stage.reported ? "\n" : " \n");
+}
+
+static inline bool stage_before(const stage_log *log, const char *a, const char *b)
+{
+    size_t la = stage_lane(log, a), lb = stage_lane(log, b);
+    int order = strncmp(a, b, la < lb ? la : lb);
+    return order != 0 ? order < 0 : la < lb;
+}
+
+/* Sorts the lines of a text by lane; lines of one lane keep their order. kind tells how to find a lane. */
+static inline void stage_sort(stage_log *log, const stage_log *kind)
+{
+    static char sorted[sizeof log->text];
+    const char *lines[STAGE_LINES_MAX];
+    size_t count = 0, used = 0;
+    for (const char *at = log->text; *at != '\0' && count < STAGE_LINES_MAX; at += strcspn(at, "\n") + 1) {
+        size_t place = count++;
+        for (; place > 0 && stage_before(kind, at, lines[place - 1]); place--) {
+            lines[place] = lines[place - 1];
+        }
+        lines[place] = at;
+    }
+    for (size_t i = 0; i < count; i++) {
+        size_t length = strcspn(lines[i], "\n") + 1;
+        memcpy(sorted + used, lines[i], length);
+        used += length;
+    }
+    memcpy(log->text, sorted, used);
+}
+
 static inline void stage_compare(stage_log *log, const char *const *lines, size_t count, int line)
 {
     stage_log wanted = {.used = 0};
     for (size_t i = 0; i < count; i++) {
         stage_add(&wanted, "%s\n", lines[i]);
+    }
+    if (tr__sim_is_on()) {
+        stage_sort(log, log);
+        stage_sort(&wanted, log);
     }
     if (strcmp(log->text, wanted.text) != 0) {
         stage_add(&stage.failed, "line %d: expected\n%sbut it was\n%s", line, wanted.text, log->text);

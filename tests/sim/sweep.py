@@ -20,8 +20,10 @@ LIMIT_S = 300
 
 # What depends on one core's order, and not on OTP's promises: these tests and scenarios are left out here.
 TESTS_OF_ONE_CORE = {
-    "test_process": ["process/yielding_goes_round"],  # round robin of one run queue
-    "test_gen_server_start": ["gen_server_start/two_starts_at_once_under_one_name_give_one_server"],  # who says so first
+    "test_rules_supervisor": ["rules/rule_18_retries_of_a_restart_go_through_the_mailbox",  # how often it retries between two calls
+                              "rules/rule_21_children_are_shut_down_one_at_a_time_in_reverse"],  # two hear of one kill
+    "test_gen_stage": ["gen_stage/pipeline_with_20_percent_min_demand",  # how events come in batches
+                       "gen_stage/pipeline_with_80_percent_min_demand"],
 }
 SCENARIOS_OF_ONE_CORE = {"supervisor/self_stop_races.jsonl"}  # a stop and a shutdown race: either may win
 
