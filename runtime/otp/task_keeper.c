@@ -112,6 +112,7 @@ static void start(keeper *self, const tr__stream_order *order)
 static uint32_t forget(keeper *self, const tr_down_msg *down)
 {
     uint32_t at = (uint32_t)tr_int_value(down->tag);
+    TR_ASSERT(self->slots != NULL && at < self->room);
     time_ends(self, at);
     self->slots[at].pid = TR_NO_PID;
     self->running--;

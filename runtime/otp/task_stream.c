@@ -27,7 +27,7 @@ struct tr_task_stream {
     running *slots; /* slot_room of them; the first `free_count` of free_slots are not in use */
     uint32_t *free_slots;
     size_t slot_room, free_count;
-    ready *ring; /* of element delivered + i at (head + i) % ring_room */
+    ready *ring; /* of element delivered + i at head + i, around; ring_room is 0 or a power of two */
     size_t ring_room, head;
     size_t spawned, delivered, index;
     bool source_is_dry, over;
@@ -117,7 +117,7 @@ tr_err tr_task_async_stream(tr_task_fn fn, tr_task_source source, void *ctx, con
 
 static ready *ring_at(const tr_task_stream *stream, size_t i)
 {
-    return &stream->ring[(stream->head + i) % stream->ring_room];
+    return &stream->ring[(stream->head + i) & (stream->ring_room - 1)];
 }
 
 /* Room for one more element that is not delivered. */
@@ -154,7 +154,7 @@ static bool deliver(tr_task_stream *stream, tr_task_result *result)
     }
     stream->index = first->index;
     *first = (ready){0};
-    stream->head = (stream->head + 1) % stream->ring_room;
+    stream->head = (stream->head + 1) & (stream->ring_room - 1);
     stream->delivered++;
     return true;
 }
