@@ -109,7 +109,8 @@ class Agent(Generator):
         options = {"init": self.pick((6, self.number(0, 9)), (1, {"k": 1}), (.5, ["$error", "bad_start"]), (.5, ["$exit", "bad_start"]))}
         if self.chance(.3):
             options["reg"] = "n_" + name
-        if self.chance(.5):
+        # Whether a starter that is linked hears of a failing init before it dies of it is a race.
+        if isinstance(options["init"], list) or self.chance(.5):
             self.add("start", "agent", name, options)
         else:
             self.add("c1", ["start_link", "agent", name, options])

@@ -57,7 +57,9 @@ class GenServer(Generator):
                                               (1, ["noreply", "$s", 130]), (1, ["stop", "from_c", "$s"]))]],
             "info:timeout": [["ret", self.pick((4, ["noreply", ["$add", "$s", 10]]), (1, ["stop", "normal", "$s"]),
                                                (1, ["noreply", "$s", ["continue", "c2"]]))]]}
-        way = self.pick((6, "start_link"), (2, "start"), (1, "start_monitor"))
+        # Whether a starter that is linked hears of a failing init before it dies of it is a race.
+        fails = init in ("ignore", ["stop", "no"], ["what"])
+        way = self.pick((0 if fails else 6, "start_link"), (2, "start"), (1, "start_monitor"))
         if way == "start":
             self.add("start", "gs", name, options)
         elif way == "start_monitor":
