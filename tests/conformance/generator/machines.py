@@ -14,6 +14,8 @@ class GenStatem(Generator):
 
     def write(self):
         self.saved = 0
+        # No time-out may lead to the next one for ever: either they lead to nothing, or only casts and calls set them.
+        self.timeouts_lead_on = self.chance(.5)
         enter = self.chance(.5)
         options = {"first": "a", "state": 0, "on": self.rules(enter)}
         if enter:
@@ -54,6 +56,14 @@ class GenStatem(Generator):
                          (1, ["timeout", "cancel"]), (1, ["state_timeout", "update", "st2"]), (1, [["timeout", "h"], "update", "ht2"]),
                          (.5, ["timeout", "update", "et2"]))
 
+    def inner_timer(self):
+        return [] if self.timeouts_lead_on or self.chance(.5) else [self.timer()]
+
+    def after_timeout(self):
+        if self.timeouts_lead_on:
+            return self.result(self.one([[], [], ["hibernate"], [["next_event", "internal", "n1"]]]))
+        return ["ret", ["keep_state", ["$add", "$s", 1], listed(*self.one([[], ["hibernate"]]))]]
+
     def result(self, actions):
         data = self.pick((3, "$s"), (1, ["$add", "$s", 1]))
         return ["ret", self.pick((6, ["next_state", self.one(STATES), data, listed(*actions)]),
@@ -71,13 +81,12 @@ class GenStatem(Generator):
                     rules.append([state, "cast", event, postpone if self.chance(.25) else self.result(actions)])
             for event in ("n1", "n2"):
                 if self.chance(.5):
-                    rules.append([state, "internal", event, self.result([self.timer()] if self.chance(.3) else [])])
+                    rules.append([state, "internal", event, self.result(self.inner_timer())])
             for event in ("state_timeout", "timeout", ["timeout", "g"], ["timeout", "h"]):
                 if self.chance(.5):
-                    rules.append([state, event, "_", self.result(self.one([[], [], ["hibernate"], [["next_event", "internal", "n1"]]]))])
+                    rules.append([state, event, "_", self.after_timeout()])
             if enter and self.chance(.4):
-                actions = [self.timer()] if self.chance(.5) else []
-                rules.append([state, "enter", "_", ["ret", ["keep_state", ["$add", "$s", 100], listed(*actions)]]])
+                rules.append([state, "enter", "_", ["ret", ["keep_state", ["$add", "$s", 100], listed(*self.inner_timer())]]])
             if self.chance(.5):
                 rules.append([state, "call", "q1", ["ret", ["next_state", self.one(STATES), "$s", listed(["reply", "$from", "moved"])]]])
             if self.chance(.3):
