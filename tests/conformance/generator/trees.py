@@ -33,6 +33,7 @@ class Supervisor(Generator):
         spec = {"id": name, "restart": self.restart(), "opts": {"trap": self.chance(.75)}}
         if self.chance(.15):
             spec["kind"] = "proc"
+            spec["opts"]["trap"] = False  # it would take the shutdown for a message, and hold up its supervisor
         if self.chance(.1):
             spec["shutdown"] = "brutal_kill"
         if self.own:

@@ -11,11 +11,6 @@ static outcome failed_call(tr_term reason)
     return outcome_exit(tr_tuple(reason, where));
 }
 
-static outcome gone(void)
-{
-    return failed_call(TR_ATOM(NOPROC));
-}
-
 /* Elixir's front ends name their own module where Erlang's name gen_server. */
 static outcome elixir(outcome result)
 {
@@ -137,13 +132,28 @@ static tr_term child_type(const tr_child_info *child)
     return child->type == TR_SUPERVISOR ? TR_ATOM(SUPERVISOR) : tr_atom("worker");
 }
 
+/* What pictures leave out when they fail: why the supervisor ended. A monitor set before tells. */
+static outcome ended(tr_ref watched)
+{
+    tr_msg *down = tr_receive_ref(watched, 1000);
+    if (down == NULL) { /* it lives, but is no supervisor */
+        tr_demonitor(watched, true);
+        return failed_call(TR_ATOM(NOPROC));
+    }
+    tr_term reason = value_copy(TR_MATCH(down, tr_down_msg)->reason);
+    tr_msg_drop(down);
+    return failed_call(reason);
+}
+
 static outcome list_children(tr_dest dest, bool with_ids, bool sorted)
 {
     const tr_child_info *children;
     size_t count;
+    tr_ref watched = tr_monitor(dest, NULL);
     if (tr_supervisor_which_children(dest, &children, &count) != TR_OK) {
-        return gone();
+        return ended(watched);
     }
+    tr_demonitor(watched, true);
     tr_term *items = tr_scratch_alloc((count + 1) * sizeof(tr_term));
     for (size_t i = 0; i < count; i++) {
         tr_term id = tr_is_none(children[i].id) ? TR_ATOM(UNDEFINED) : children[i].id;
@@ -171,9 +181,11 @@ static outcome do_which_sorted(const step_args *args)
 static outcome count(tr_dest dest)
 {
     tr_child_counts counts;
+    tr_ref watched = tr_monitor(dest, NULL);
     if (tr_supervisor_count_children(dest, &counts) != TR_OK) {
-        return gone();
+        return ended(watched);
     }
+    tr_demonitor(watched, true);
     return outcome_value(tr_tuple(tr_int((int64_t)counts.specs), tr_int((int64_t)counts.active),
                                   tr_int((int64_t)counts.supervisors), tr_int((int64_t)counts.workers)));
 }
@@ -200,12 +212,14 @@ static outcome do_get_childspec(const step_args *args)
     tr_dest dest;
     tr_child_info child;
     TRY(step_dest(args->item[0], &dest));
+    tr_ref watched = tr_monitor(dest, NULL);
     tr_err err = tr_supervisor_get_childspec(dest, args->item[1], &child);
+    if (err != TR_OK && err != TR_E_NOT_FOUND) {
+        return ended(watched);
+    }
+    tr_demonitor(watched, true);
     if (err == TR_E_NOT_FOUND) {
         return outcome_value(tr_tuple(TR_ATOM(ERROR), TR_ATOM(NOT_FOUND)));
-    }
-    if (err != TR_OK) {
-        return gone();
     }
     tr_term pairs[] = {
         tr_atom("id"),          child.id,
