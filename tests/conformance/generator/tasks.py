@@ -14,7 +14,8 @@ class Task(Generator):
         for owner in ("p1", "p2"):
             self.add("proc", owner, {"trap": True, "hold": True})
         options = {"max_restarts": self.number(0, 3), "max_seconds": 60}
-        if self.chance(.3):
+        self.full = self.chance(.3)
+        if self.full:
             options["max_children"] = self.number(1, 3)
         self.add("start", "tasksup", "ts", options)
         self.steps(8, 22, (8, "start"), (5, "collect"), (3, "many"), (3, "go"), (3, "kill"), (2, "shutdown"), (1, "ignore"),
@@ -119,6 +120,7 @@ class Task(Generator):
         if self.chance(.2):
             options["take"] = 1
             options["max_concurrency"] = 1
-        if self.chance(.4):
+        # Of a supervisor that may be full when its turn comes, a stream is never heard of again.
+        if not self.full and self.chance(.4):
             options.update({"sup": "ts", "nolink": True})
         self.blocking(self.one(["p1", "p2"]), "stream", "w%d_" % self.streams, listed(*values), [["ret", value]], options)
