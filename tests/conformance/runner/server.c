@@ -83,6 +83,7 @@ static tr_next decode(server *self, tr_term value, const tr_from *from)
     if (value_is(tag, "reply") && (count == 3 || count == 4) && from != NULL) {
         tr_next next = go_on(self, value, 2);
         TR_ANSWER(*from, tr_term_msg, .value = value_item(value, 1));
+        next.replied = true; /* as TR_REPLY does */
         return next;
     }
     if (value_is(tag, "stop") && count == 3) {
