@@ -4,7 +4,8 @@ from generator.base import Generator
 
 class Timer(Generator):
     """The oracle's clock runs while ours stands, so deadlines stay far from each other and from the ends of waits: a round
-    sets timers in two halves, at 0 and 1.4 UNIT, for whole units; its waits end at 1.4 and at 5.7."""
+    sets timers in two halves, at 0 and 1.25 UNIT, for whole units; its waits end at 1.25 and at 5.4. What the oracle is late
+    by the ends of ops only takes the second half further from the first."""
     family = "timer"
     UNIT = 200
     ROUNDS = (1, 3)
@@ -18,9 +19,9 @@ class Timer(Generator):
         for _ in range(self.number(*self.ROUNDS)):
             self.timers, self.intervals = [], []
             self.half()
-            self.add("wait", int(1.4 * self.UNIT))
+            self.add("wait", int(1.25 * self.UNIT))
             self.half()
-            self.add("wait", int(4.3 * self.UNIT))
+            self.add("wait", int(4.15 * self.UNIT))
             self.cancel_all()
 
     def half(self):
