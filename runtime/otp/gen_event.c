@@ -314,8 +314,12 @@ static void admin(manager *self, tr_from from, const tr__event_admin *request)
         }
         break;
     case TR__EVENT_SWAP: {
+        tr_pid supervisor = request->supervisor;
+        if (supervisor == TR_NO_PID && *at != NULL) {
+            supervisor = (*at)->supervisor; /* it goes with the place */
+        }
         tr_err err = swap(self, *at == NULL ? NULL : at, request->args, request->to, request->to_args,
-                          request->supervisor, &reason);
+                          supervisor, &reason);
         answer(from, err, reason);
         break;
     }

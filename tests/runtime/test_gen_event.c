@@ -295,10 +295,17 @@ SCENE(gen_event, who_supervises_a_handler_hears_of_its_end)
     EXPECT(tr_gen_event_swap_sup_handler(events, noter_of("d"), tr_atom("args"), TR_EVENT(heir), tr_atom("h"),
                                          NULL) == TR_OK);
     says_gone();
-    stage.said = (stage_log){.used = 0};
+    SAID("d event 1", "c event 1", "b event 1", "a event 1", "a terminate remove_handler", "gone noter:a",
+         "normal", "d event 2", "c event 2", "b event 2", "b terminate {error,{'EXIT',bang}}", "gone noter:b",
+         "{'EXIT',bang}", "c terminate args", "gone noter:c", "normal", "d terminate args",
+         "h init {h,{d,2}}", "gone noter:d", "swapped");
+    EXPECT(tr_gen_event_swap_handler(events, TR_EVENT(heir), tr_atom("args"), noter_of("k"), tr_atom("k"),
+                                     NULL) == TR_OK); /* its supervisor goes with the place */
+    says_gone();
     EXPECT(tr_gen_event_stop(events, TR_ATOM(NORMAL), 1000, NULL) == TR_OK);
     says_gone();
-    SAID("h terminate stop", "gone heir:undefined", "shutdown");
+    SAID("h terminate args", "k init {k,{h,0}}", "gone heir:undefined", "swapped", "k terminate stop",
+         "gone noter:k", "shutdown");
 }
 
 static void supervises_and_ends(const void *arg)

@@ -134,7 +134,8 @@ TR_MUST_CHECK tr_err tr_gen_event_add_sup_handler(tr_dest dest, tr_event_id who,
 TR_MUST_CHECK tr_err tr_gen_event_delete_handler(tr_dest dest, tr_event_id who, tr_term args,
                                                  tr_term *result);
 /** Puts one in the place of another: init gets {to_args, Result of terminate(args)}, or {to_args, error} when `who`
- *  was not there. Errors: TR_E_EXIT. */
+ *  was not there. Who supervised the one supervises the other, unless swap_sup_handler makes it the calling process.
+ *  Errors: TR_E_EXIT. */
 TR_MUST_CHECK tr_err tr_gen_event_swap_handler(tr_dest dest, tr_event_id who, tr_term args, tr_event_id to,
                                                tr_term to_args, tr_term *reason);
 TR_MUST_CHECK tr_err tr_gen_event_swap_sup_handler(tr_dest dest, tr_event_id who, tr_term args,
