@@ -232,12 +232,13 @@ static tr_next exited(controller *self, const tr_exit_msg *msg)
 
 /* ---- the end of the controller ---- */
 
-static record *newest(controller *self)
+/* The last started of those that run and were started before that start; UINT64_MAX: of all. */
+static record *newest(controller *self, uint64_t before)
 {
     record *best = NULL;
     for (record *r = self->first; r != NULL; r = r->next) {
         bool runs = r->state == RUNNING || r->state == STOPPING;
-        if (runs && (best == NULL || r->started > best->started)) {
+        if (runs && r->started < before && (best == NULL || r->started > best->started)) {
             best = r;
         }
     }
@@ -275,7 +276,7 @@ static void controller_terminate(controller *self, tr_term reason)
             tr_exit_signal(tr_to(r->master), TR_ATOM(KILL));
         }
     }
-    for (record *r = newest(self); r != NULL; r = newest(self)) {
+    for (record *r = newest(self, UINT64_MAX); r != NULL; r = newest(self, UINT64_MAX)) {
         end_one(self, r);
     }
 }
@@ -296,24 +297,16 @@ static void list(controller *self, tr_from from)
     }
     tr_blob *blob = tr_blob_new(NULL, count * sizeof(tr_app_info));
     tr_app_info *infos = (tr_app_info *)(void *)blob->bytes;
-    size_t at = count;
+    size_t running = 0;
+    for (record *r = newest(self, UINT64_MAX); r != NULL; r = newest(self, r->started)) {
+        infos[running++] =
+            (tr_app_info){.name = r->name, .app = r->app, .running = true, .type = r->type, .top = r->top};
+    }
+    size_t at = running;
     for (const record *r = self->first; r != NULL; r = r->next) {
         if (r->state != RUNNING && r->state != STOPPING) {
-            infos[--at] = (tr_app_info){.name = r->name, .app = r->app};
+            infos[at++] = (tr_app_info){.name = r->name, .app = r->app};
         }
-    }
-    size_t running = at;
-    for (uint64_t before = UINT64_MAX, filled = 0; filled < running; filled++) {
-        const record *best = NULL; /* the newest of those started before the one just filled in */
-        for (const record *r = self->first; r != NULL; r = r->next) {
-            bool runs = r->state == RUNNING || r->state == STOPPING;
-            if (runs && r->started < before && (best == NULL || r->started > best->started)) {
-                best = r;
-            }
-        }
-        before = best->started;
-        infos[filled] = (tr_app_info){
-            .name = best->name, .app = best->app, .running = true, .type = best->type, .top = best->top};
     }
     TR_ANSWER(from, tr__app_list, .count = count, .running = running, .list = blob);
     tr_blob_drop(blob);

@@ -285,11 +285,11 @@ static void list(const manager *self, tr_from from)
     for (const handler *h = self->newest; h != NULL; h = h->next) {
         count++;
     }
-    const tr_event_handler **modules = tr_scratch_alloc((count + 1) * sizeof(*modules));
+    uintptr_t *modules = tr_scratch_alloc((count + 1) * sizeof(*modules));
     tr_term *ids = tr_scratch_alloc((count + 1) * sizeof(*ids));
     size_t i = 0;
     for (const handler *h = self->newest; h != NULL; h = h->next, i++) {
-        modules[i] = h->module;
+        modules[i] = (uintptr_t)h->module;
         ids[i] = tr_is_none(h->id) ? TR_ATOM(UNDEFINED) : h->id;
     }
     TR_ANSWER(from, tr__event_list, .modules = tr_string_n(modules, count * sizeof(*modules)),
@@ -390,7 +390,6 @@ static void manager_terminate(void *state, tr_term reason)
 static tr_term manager_format_state(const void *state)
 {
     const manager *self = state;
-    tr_term shown = tr_list_n(0, NULL);
     size_t count = 0;
     for (const handler *h = self->newest; h != NULL; h = h->next) {
         count++;
@@ -399,8 +398,8 @@ static tr_term manager_format_state(const void *state)
     size_t i = 0;
     for (const handler *h = self->newest; h != NULL; h = h->next, i++) {
         const tr_event_handler *module = h->module;
-        shown = module->format_state != NULL ? module->format_state(h->state)
-                                             : tr_int((int64_t)module->state_bytes);
+        tr_term shown = module->format_state != NULL ? module->format_state(h->state)
+                                                     : tr_int((int64_t)module->state_bytes);
         items[i] = tr_tuple(tr_atom(module->name), tr_is_none(h->id) ? TR_ATOM(UNDEFINED) : h->id, shown);
     }
     return tr_list_n(count, items);

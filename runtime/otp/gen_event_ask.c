@@ -103,7 +103,9 @@ tr_err tr_gen_event_which_handlers(tr_dest dest, const tr_event_id **found, size
     tr_event_id *copy = tr_scratch_alloc((n + 1) * sizeof(*copy));
     for (size_t i = 0; i < n; i++) {
         tr_term id = tr_term_items(ids)[i];
-        memcpy(&copy[i].handler, modules + i * sizeof(copy[i].handler), sizeof(copy[i].handler));
+        uintptr_t module;
+        memcpy(&module, modules + i * sizeof(module), sizeof(module));
+        copy[i].handler = (const tr_event_handler *)module;
         copy[i].id = tr_same(id, TR_ATOM(UNDEFINED)) ? TR_TERM_NONE_VALUE : id;
     }
     tr_msg_drop(reply);
