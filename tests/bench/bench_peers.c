@@ -15,6 +15,7 @@
 #define SENDERS 16
 #define BATCH   1000 /* timers alive at once; casts between two calls */
 #define FAN_OUT 100  /* tasks at once */
+#define BURST   256  /* messages of a source between two yields */
 
 TR_MESSAGE(token, {
     tr_pid from;
@@ -128,11 +129,15 @@ static void sink(const void *arg)
     (void)TR_SEND(j->parent, done);
 }
 
+/* Nobody is preempted here, as on the BEAM and in Go: who sends much lets others run now and then. */
 static void source(const void *arg)
 {
     const job *j = arg;
     for (int64_t i = 0; i < j->count; i++) {
         give(j->peer, i);
+        if (i % BURST == BURST - 1) {
+            tr_yield();
+        }
     }
 }
 
