@@ -60,7 +60,11 @@ if [ "${1:-}" = --small ]; then
     flags=(-DSMALL)
     shift
 fi
-[ $# -gt 0 ] || set -- $(cd "$here" && printf '%s\n' *.pml | sed 's/\.pml$//')
+if [ $# -eq 0 ]; then
+    for file in "$here"/*.pml; do
+        set -- "$@" "$(basename "$file" .pml)"
+    done
+fi
 for name in "$@"; do
     check "$name"
 done
