@@ -55,6 +55,7 @@ enum log_access_mode { LOG_ACCESS_OFF, LOG_ACCESS_ERRORS, LOG_ACCESS_ALL };
     EVENT(PROCESS_EXITED, "process.exited")                    \
     EVENT(PROCESS_CRASHED, "process.crashed")                  \
     EVENT(SERVER_TERMINATED, "gen_server.terminated")          \
+    EVENT(STATEM_TERMINATED, "gen_statem.terminated")          \
     EVENT(CHILD_TERMINATED, "supervisor.child_terminated")     \
     EVENT(CHILD_START_FAILED, "supervisor.start_failed")       \
     EVENT(CHILD_SHUTDOWN_FAILED, "supervisor.shutdown_failed") \

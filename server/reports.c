@@ -22,6 +22,7 @@ static const struct {
     [TR_REPORT_SYS_EVENT] = {EVENT_SYS_EVENT, LOG_INFO},
     [TR_REPORT_CALLBACK_RAN_LONG] = {EVENT_CALLBACK_RAN_LONG, LOG_WARN},
     [TR_REPORT_STAGE_WARNED] = {EVENT_STAGE_WARNED, LOG_WARN},
+    [TR_REPORT_STATEM_TERMINATED] = {EVENT_STATEM_TERMINATED, LOG_ERROR},
 };
 
 static const char *pid_text(tr_pid pid, char out[32])
@@ -58,7 +59,10 @@ void reports_log(const tr_report *report, void *ctx)
     char reason[TERM_BYTES];
     char state[TERM_BYTES];
     char id[TERM_BYTES];
-    struct log_field fields[12];
+    char queue[TERM_BYTES];
+    char postponed[TERM_BYTES];
+    char timeouts[TERM_BYTES];
+    struct log_field fields[16];
     size_t count = 0;
     const struct {
         const char *member, *text;
@@ -70,6 +74,9 @@ void reports_log(const tr_report *report, void *ctx)
         {"reason", term_text(report->reason, reason, sizeof(reason))},
         {"last_message", report->last_message},
         {"state", term_text(report->state, state, sizeof(state))},
+        {"queue", term_text(report->queue, queue, sizeof(queue))},
+        {"postponed", term_text(report->postponed, postponed, sizeof(postponed))},
+        {"timeouts", term_text(report->timeouts, timeouts, sizeof(timeouts))},
         {"child", pid_text(report->child, child)},
         {"child_id", term_text(report->child_id, id, sizeof(id))},
     };

@@ -165,5 +165,7 @@ void tr__set_suspended(bool on);
 /** A report, filled with the caller's pid, label, name, behaviour. */
 void tr__report(tr_report_kind kind, tr_term reason, const char *last_message, tr_term state, tr_pid child,
                 tr_term child_id, int64_t value);
+/** The same for a report with other fields, filled likewise. */
+void tr__report_made(tr_report *report);
 
 #endif

@@ -1,7 +1,7 @@
 /* report.c: reports as JSON lines. */
 #include "runtime/core/report.h"
 
-#include "runtime/core/utf8.h"
+#include "runtime/core/text.h"
 #include "runtime/sys/clock.h"
 
 #include <inttypes.h>
@@ -29,59 +29,21 @@ static const struct {
     [TR_REPORT_SYS_EVENT] = {"sys.event", "info", "value"},
     [TR_REPORT_CALLBACK_RAN_LONG] = {"callback.ran_long", "warning", "duration_ms"},
     [TR_REPORT_STAGE_WARNED] = {"stage.warned", "warning", "value"},
+    [TR_REPORT_STATEM_TERMINATED] = {"gen_statem.terminated", "error", "value"},
 };
 
-typedef struct line {
-    char *out;
-    size_t size;
-    size_t wanted;
-} line;
-
-static void put(line *into, const char *bytes, size_t length)
-{
-    if (into->wanted < into->size) {
-        size_t left = into->size - into->wanted;
-        memcpy(into->out + into->wanted, bytes, length < left ? length : left);
-    }
-    into->wanted += length;
-}
-
-static void put_json_text(line *into, const char *bytes)
-{
-    size_t length = strlen(bytes);
-    char escape[8];
-    put(into, "\"", 1);
-    for (size_t i = 0; i < length;) {
-        unsigned char byte = (unsigned char)bytes[i];
-        size_t width = tr__utf8_width(bytes + i, length - i);
-        if (byte == '"' || byte == '\\') {
-            put(into, "\\", 1);
-            put(into, bytes + i, 1);
-        } else if (width == 0) {
-            put(into, "\\ufffd", 6);
-        } else if (byte < 0x20) {
-            snprintf(escape, sizeof escape, "\\u%04x", byte);
-            put(into, escape, 6);
-        } else {
-            put(into, bytes + i, width);
-        }
-        i += width == 0 ? 1 : width;
-    }
-    put(into, "\"", 1);
-}
-
-static void put_field(line *into, const char *name, const char *value)
+static void put_field(tr__text *into, const char *name, const char *value)
 {
     if (value == NULL) {
         return;
     }
-    put(into, into->wanted == 1 ? "\"" : ",\"", into->wanted == 1 ? 1 : 2);
-    put(into, name, strlen(name));
-    put(into, "\":", 2);
-    put_json_text(into, value);
+    tr__text_put(into, into->wanted == 1 ? "\"" : ",\"", into->wanted == 1 ? 1 : 2);
+    tr__text_put(into, name, strlen(name));
+    tr__text_put(into, "\":", 2);
+    tr__text_json(into, value);
 }
 
-static void put_term_field(line *into, const char *name, tr_term value)
+static void put_term_field(tr__text *into, const char *name, tr_term value)
 {
     char text[TERM_BYTES_MAX];
     if (!tr_is_none(value)) {
@@ -90,7 +52,7 @@ static void put_term_field(line *into, const char *name, tr_term value)
     }
 }
 
-static void put_pid_field(line *into, const char *name, tr_pid pid)
+static void put_pid_field(tr__text *into, const char *name, tr_pid pid)
 {
     char text[32];
     if (pid != TR_NO_PID) {
@@ -111,8 +73,8 @@ const char *tr_report_event(tr_report_kind kind)
 
 size_t tr_report_json(const tr_report *report, char *out, size_t size)
 {
-    line into = {.out = out, .size = size};
-    put(&into, "{", 1);
+    tr__text into = {.out = out, .size = size};
+    tr__text_put(&into, "{", 1);
     put_field(&into, "level", is_known(report->kind) ? kinds[report->kind].level : "error");
     put_field(&into, "event", tr_report_event(report->kind));
     put_pid_field(&into, "pid", report->pid);
@@ -122,19 +84,19 @@ size_t tr_report_json(const tr_report *report, char *out, size_t size)
     put_term_field(&into, "reason", report->reason);
     put_field(&into, "last_message", report->last_message);
     put_term_field(&into, "state", report->state);
+    put_term_field(&into, "queue", report->queue);
+    put_term_field(&into, "postponed", report->postponed);
+    put_term_field(&into, "timeouts", report->timeouts);
     put_pid_field(&into, "child", report->child);
     put_term_field(&into, "child_id", report->child_id);
     if (report->value != 0 && is_known(report->kind)) {
         char number[64];
         int length = snprintf(number, sizeof number, ",\"%s\":%" PRId64, kinds[report->kind].value_name,
                               report->value);
-        put(&into, number, (size_t)length);
+        tr__text_put(&into, number, (size_t)length);
     }
-    put(&into, "}", 1);
-    if (size > 0) {
-        out[into.wanted < size ? into.wanted : size - 1] = '\0';
-    }
-    return into.wanted;
+    tr__text_put(&into, "}", 1);
+    return tr__text_end(&into);
 }
 
 /* {"ts":"2026-01-31T12:00:00.123Z", without the rest. Returns: its length. */

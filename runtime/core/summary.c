@@ -157,18 +157,22 @@ void tr__report_about(tr__proc *proc, tr_report_kind kind, tr_term reason)
 void tr__report(tr_report_kind kind, tr_term reason, const char *last_message, tr_term state, tr_pid child,
                 tr_term child_id, int64_t value)
 {
-    tr__proc *proc = tr__proc_self();
+    tr__report_made(&(tr_report){.kind = kind,
+                                 .reason = reason,
+                                 .last_message = last_message,
+                                 .state = state,
+                                 .child = child,
+                                 .child_id = child_id,
+                                 .value = value});
+}
+
+void tr__report_made(tr_report *report)
+{
+    const tr__proc *proc = tr__proc_self();
     TR_ASSERT(proc != NULL);
-    tr_report report = {.kind = kind,
-                        .pid = proc->pid,
-                        .reason = reason,
-                        .label = proc->label,
-                        .name = proc->name,
-                        .behaviour = proc->behaviour->name,
-                        .last_message = last_message,
-                        .state = state,
-                        .child = child,
-                        .child_id = child_id,
-                        .value = value};
-    emit(&report);
+    report->pid = proc->pid;
+    report->label = proc->label;
+    report->name = proc->name;
+    report->behaviour = proc->behaviour->name;
+    emit(report);
 }

@@ -24,10 +24,8 @@ static tr_term state_of(void *data)
 {
     const tr__gen_server *server = data;
     const tr_gen_server *module = server->module;
-    if (module->format_state != NULL) {
-        return module->format_state(server->state);
-    }
-    return tr_tuple(tr_atom(module->name), tr_int((int64_t)module->state_bytes));
+    return module->format_state != NULL ? module->format_state(server->state)
+                                        : tr__gen_opaque(module->name, module->state_bytes);
 }
 
 static void run_format(void *ctx)
@@ -125,11 +123,6 @@ static bool has_callback(const tr_gen_server *module, callback_kind kind)
     return false;
 }
 
-static const char *name_of(const tr_msg *msg)
-{
-    return msg != NULL && msg->type != NULL ? msg->type->name : NULL;
-}
-
 /* Runs one callback other than init; does not return when it ends the server. */
 static tr_next callback(tr__gen_server *server, callback_kind kind, const tr_msg *msg)
 {
@@ -137,26 +130,26 @@ static tr_next callback(tr__gen_server *server, callback_kind kind, const tr_msg
     tr_term reason;
     if (!has_callback(server->module, kind)) {
         if (kind != ON_INFO) {
-            server_crash(server, TR_ATOM(UNDEF), name_of(msg));
+            server_crash(server, TR_ATOM(UNDEF), tr__gen_msg_name(msg));
         }
-        tr__report(TR_REPORT_MESSAGE_IGNORED, TR_TERM_NONE_VALUE, name_of(msg), TR_TERM_NONE_VALUE, TR_NO_PID,
-                   TR_TERM_NONE_VALUE, 0);
+        tr__report(TR_REPORT_MESSAGE_IGNORED, TR_TERM_NONE_VALUE, tr__gen_msg_name(msg), TR_TERM_NONE_VALUE,
+                   TR_NO_PID, TR_TERM_NONE_VALUE, 0);
         return TR_NOREPLY;
     }
     if (tr__catch(run_callback, &t, &reason)) {
-        server_crash(server, reason, name_of(msg));
+        server_crash(server, reason, tr__gen_msg_name(msg));
     }
     switch (t.next.kind) {
     case TR_NEXT_NOREPLY:
         return t.next;
     case TR_NEXT_STOP:
-        server_end(server, &t.next, name_of(msg));
+        server_end(server, &t.next, tr__gen_msg_name(msg));
     case TR_NEXT_IGNORE:
-        server_crash(server, bad_return(TR_ATOM(IGNORE)), name_of(msg));
+        server_crash(server, bad_return(TR_ATOM(IGNORE)), tr__gen_msg_name(msg));
     case TR_NEXT_BAD:
-        server_crash(server, bad_return(t.next.reason), name_of(msg));
+        server_crash(server, bad_return(t.next.reason), tr__gen_msg_name(msg));
     }
-    server_crash(server, bad_return(tr_int((int64_t)t.next.kind)), name_of(msg));
+    server_crash(server, bad_return(tr_int((int64_t)t.next.kind)), tr__gen_msg_name(msg));
 }
 
 /* It is watched: what a callback returned, or (cont) that handle_continue has run. */
@@ -195,21 +188,16 @@ static void go_on(tr__gen_server *server, tr_next *next)
 
 /* ---- the behaviour ---- */
 
-/* The argument is not needed after init: an idle server keeps nothing that it does not need. */
 static tr_next init(tr__gen_server *server)
 {
     const void *arg = server->init_arg;
-    bool ours = server->sys.flag;
     server->idle = NULL;
-    server->sys.flag = false;
     turn t = {.server = server, .kind = ON_INIT, .arg = arg, .next = TR_INIT_OK};
     tr_term reason;
     if (has_callback(server->module, ON_INIT) && tr__catch(run_callback, &t, &reason)) {
         tr__init_fail(TR__ACK_ERROR, reason, reason);
     }
-    if (ours) {
-        tr_free((void *)(uintptr_t)arg);
-    }
+    tr__gen_arg_drop(&server->sys, arg);
     return t.next;
 }
 
@@ -252,11 +240,6 @@ static void deliver_timeout(tr__gen_server *server)
     deliver(server, ON_INFO, TR_MSG(tr_timeout_msg));
 }
 
-static bool is_parents_exit(const tr__gen_server *server, const tr_msg *msg)
-{
-    return server->sys.parent != TR_NO_PID && tr_msg_ref(msg).owner == server->sys.parent;
-}
-
 static void server_handle(void *data, tr_msg *msg)
 {
     tr__gen_server *server = data;
@@ -275,8 +258,8 @@ static void server_handle(void *data, tr_msg *msg)
         deliver(server, ON_CAST, msg);
         return;
     case TR_MSG_EXIT:
-        if (is_parents_exit(server, msg)) {
-            server_crash(server, ((const tr_exit_msg *)tr_msg_data(msg))->reason, name_of(msg));
+        if (tr__gen_is_parents_exit(&server->sys, msg)) {
+            server_crash(server, ((const tr_exit_msg *)tr_msg_data(msg))->reason, tr__gen_msg_name(msg));
         }
         deliver(server, ON_INFO, msg);
         return;

@@ -12,8 +12,7 @@
 #ifndef TROUPE_OTP_GEN_SERVER_H
 #define TROUPE_OTP_GEN_SERVER_H
 
-#include "runtime/core/behaviour.h"
-#include "runtime/otp/sys.h"
+#include "runtime/otp/gen.h"
 
 /* The idle time-out of a server that ever set one. */
 typedef struct tr__idle {
@@ -25,8 +24,7 @@ typedef struct tr__idle {
 } tr__idle;
 
 typedef struct tr__gen_server {
-    tr__sys
-        sys; /* first: see sys.h. flag: an idle time-out is set; until init was called: init_arg is ours */
+    tr__sys sys; /* first: see sys.h. flag: see gen.h; after init: an idle time-out is set */
     const tr_gen_server *module;
     union {
         tr__idle *idle;       /* NULL: it never set a time-out */
@@ -39,10 +37,7 @@ _Static_assert(sizeof(tr__gen_server) == 48, "an idle server must stay small");
 /** What the spawner hands to a new server; must live until tr__spawn_process / tr__start returned. */
 typedef struct tr__gen_server_args {
     const tr_gen_server *server;
-    const void *arg; /* arg_bytes of it are copied; 0: the pointer itself is handed to init */
-    size_t arg_bytes;
-    bool linked;    /* the spawner becomes the parent */
-    uint32_t debug; /* set by tr__gen_server_spawn */
+    tr__gen_args gen;
 } tr__gen_server_args;
 
 /** Fills *spawn so that it starts this server: behaviour, data, trapping, label, start options (opts may be

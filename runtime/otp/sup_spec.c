@@ -18,10 +18,13 @@ static tr_term invalid(const char *what, tr_term value)
 
 static tr_term start_error(const tr_child_spec *spec)
 {
-    tr_term kinds[4];
+    tr_term kinds[5];
     size_t count = 0;
     if (spec->server != NULL) {
         kinds[count++] = TR_ATOM(GEN_SERVER);
+    }
+    if (spec->statem != NULL) {
+        kinds[count++] = tr_atom("gen_statem");
     }
     if (spec->supervisor != NULL) {
         kinds[count++] = TR_ATOM(SUPERVISOR);

@@ -1,5 +1,6 @@
 /* Starting one child without waiting for it: spawn, then acknowledgement, end, or time-out. */
 #include "runtime/otp/gen_server.h"
+#include "runtime/otp/statem.h"
 #include "runtime/otp/supervisor.h"
 
 /* ---- outcomes
@@ -84,6 +85,7 @@ static void start_by_function(tr__sup *sup, tr__child *child, const void *arg)
 typedef struct spawn_room {
     tr__spawn spawn;
     tr__gen_server_args server;
+    tr__statem_args statem;
     tr__supervisor_args supervisor;
 } spawn_room;
 
@@ -102,10 +104,13 @@ static void prepare_main(tr__spawn *spawn, const tr_child_spec *spec, const void
 
 static void prepare(spawn_room *room, const tr_child_spec *spec, const void *arg, size_t arg_bytes)
 {
+    tr__gen_args gen = {.arg = arg, .arg_bytes = arg_bytes, .linked = true};
     if (spec->server != NULL) {
-        room->server =
-            (tr__gen_server_args){.server = spec->server, .arg = arg, .arg_bytes = arg_bytes, .linked = true};
+        room->server = (tr__gen_server_args){.server = spec->server, .gen = gen};
         tr__gen_server_spawn(&room->spawn, &room->server, &spec->start);
+    } else if (spec->statem != NULL) {
+        room->statem = (tr__statem_args){.machine = spec->statem, .gen = gen};
+        tr__statem_spawn(&room->spawn, &room->statem, &spec->start);
     } else if (spec->supervisor != NULL) {
         room->supervisor =
             (tr__supervisor_args){.supervisor = spec->supervisor, .arg = arg, .arg_bytes = arg_bytes};

@@ -142,23 +142,28 @@ static inline void stage_term(tr_term term, const char *wanted, int line)
 /** The text of a term. */
 #define TERM_IS(term, text) stage_term((term), (text), __LINE__)
 
-/* event reason last_message state, as far as there are any */
+static inline void stage_report_term(const char *what, tr_term term)
+{
+    char text[512];
+    if (!tr_is_none(term)) {
+        tr_term_print(term, text, sizeof text);
+        stage_add(&stage.reported, " %s%s", what, text);
+    }
+}
+
+/* event reason last_message state queue postponed timeouts, as far as there are any */
 static inline void stage_report(const tr_report *report, void *ctx)
 {
-    char text[256];
     (void)ctx;
     stage_add(&stage.reported, "%s", tr_report_event(report->kind));
-    if (!tr_is_none(report->reason)) {
-        tr_term_print(report->reason, text, sizeof text);
-        stage_add(&stage.reported, " %s", text);
-    }
+    stage_report_term("", report->reason);
     if (report->last_message != NULL) {
         stage_add(&stage.reported, " last %s", report->last_message);
     }
-    if (!tr_is_none(report->state)) {
-        tr_term_print(report->state, text, sizeof text);
-        stage_add(&stage.reported, " state %s", text);
-    }
+    stage_report_term("state ", report->state);
+    stage_report_term("queue ", report->queue);
+    stage_report_term("postponed ", report->postponed);
+    stage_report_term("timeouts ", report->timeouts);
     stage_add(&stage.reported, "\n");
 }
 

@@ -34,7 +34,10 @@ SCENE(gen_statem, a_crash_is_reported_and_leaves_no_postponed_event_and_no_timer
     EXPECT(tr_wait_response(request, TR_INFINITY, &reply, &reason) == TR_E_EXIT);
     TERM_IS(reason, "boom");
     SAID("7 type 0", "1 type 1", "2 type 1");
-    REPORTED("gen_server.terminated boom last job state {open,{jobs,0}}", "process.crashed boom");
+    REPORTED(
+        "gen_statem.terminated boom last job state {open,{jobs,0}} queue [{cast,job}] postponed [{call,job}] "
+        "timeouts [{state_timeout,job}]",
+        "process.crashed boom");
 }
 
 SCENE(gen_statem, a_typed_state_timeout_comes_once)

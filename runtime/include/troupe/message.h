@@ -38,7 +38,7 @@ typedef enum tr_msg_kind {
     TR_MSG_DOWN,   /* a monitor fired: type tr_down_msg                                  */
     TR_MSG_TIMER,  /* start_timer expired: tr_msg_ref() is the timer; else like INFO     */
     TR_MSG_SYSTEM, /* sys protocol; never shown to callbacks                             */
-    TR_MSG_ACK,    /* start protocol; never shown to callbacks                           */
+    TR_MSG_ACK,    /* start protocol, a machine's time-outs; never shown to callbacks    */
 } tr_msg_kind;
 
 /** One message. Fields with tr__ are the runtime's. */

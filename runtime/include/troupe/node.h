@@ -44,6 +44,7 @@ typedef enum tr_report_kind {
     TR_REPORT_SYS_EVENT,            /* sys.event (info): reason is the event, see sys.h        */
     TR_REPORT_CALLBACK_RAN_LONG,    /* callback.ran_long                                       */
     TR_REPORT_STAGE_WARNED,         /* stage.warned: {events_discarded, N} ...                 */
+    TR_REPORT_STATEM_TERMINATED,    /* gen_statem.terminated: also queue, postponed, timeouts  */
 } tr_report_kind;
 typedef struct tr_report {
     tr_report_kind kind;
@@ -57,6 +58,8 @@ typedef struct tr_report {
     tr_pid child;
     tr_term child_id;
     int64_t value; /* a duration or a count */
+    /* gen_statem: lists of {Type, Message}. What it was doing and what waited inside; what waited for a change; what runs. */
+    tr_term queue, postponed, timeouts;
 } tr_report;
 const char *tr_report_event(tr_report_kind kind);
 /** Writes a report as one JSON object without newline. Returns: the length it wanted, like snprintf. */

@@ -14,6 +14,7 @@
 #define TROUPE_SUPERVISOR_H
 
 #include <troupe/gen_server.h>
+#include <troupe/gen_statem.h>
 #include <troupe/proc_lib.h>
 
 typedef enum tr_strategy {
@@ -39,10 +40,11 @@ typedef enum tr_auto_shutdown {
 struct tr_supervisor;
 struct tr_start_request;
 
-/** How to start one child. Exactly one of server, supervisor, main, start_fn is set. */
+/** How to start one child. Exactly one of server, statem, supervisor, main, start_fn is set. */
 typedef struct tr_child_spec {
     tr_term id;                  /* any term; copied */
     const tr_gen_server *server; /* a gen_server ...                                                  */
+    const tr_gen_statem *statem; /* ... or a gen_statem ...                                           */
     const struct tr_supervisor
         *supervisor; /* ... or a supervisor ...                                           */
     tr_main_fn

@@ -22,6 +22,7 @@
 #include <troupe/registry.h>
 #include <troupe/reqids.h>
 #include <troupe/snapshot.h>
+#include <troupe/statem_table.h>
 #include <troupe/supervisor.h>
 #include <troupe/sys.h>
 #include <troupe/task.h>

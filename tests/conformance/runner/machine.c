@@ -1,34 +1,24 @@
 /* machine.c: gen_statem callbacks that interpret scripts. */
 #include "tests/conformance/runner/machine.h"
 
-#include "tests/conformance/runner/server.h"
+#include "tests/conformance/runner/callback.h"
 #include "tests/conformance/runner/trace.h"
 
-typedef struct machine {
-    const actor *as; /* first, as in server.c */
-    tr_term data;    /* kept */
-} machine;
-
-static void set_data(machine *self, tr_term data)
-{
-    tr_term old = self->data;
-    self->data = tr_keep(data);
-    tr_free_term(old);
-}
+typedef callback_self machine;
 
 bool machine_is(const actor *as)
 {
-    return as->machine.handle_event != NULL;
+    return value_is(as->kind, "sm");
 }
 
 outcome machine_replace_state(void *memory, tr_term expression)
 {
     machine *self = memory;
-    env in = {.state = tr_tuple(tr_gen_statem_state(self), self->data)};
+    env in = {.state = tr_tuple(tr_gen_statem_state(self), self->state)};
     outcome value = eval(expression, &in);
     TRY(value);
     tr_gen_statem_set_state(self, value_item(value.value, 0));
-    set_data(self, value_item(value.value, 1));
+    callback_set_state(self, value_item(value.value, 1));
     return outcome_value(value_copy(value.value));
 }
 
@@ -107,14 +97,6 @@ static tr_step with_actions(tr_step step, tr_term list)
 }
 
 /* ---- what callbacks return ---- */
-static tr_term returned(outcome result)
-{
-    if (result.kind == OUTCOME_EXIT || result.kind == OUTCOME_ERROR) {
-        outcome_raise(result);
-    }
-    return result.value;
-}
-
 static tr_step bad_return(tr_term value)
 {
     return (tr_step){.kind = TR_STEP_BAD, .reason = value};
@@ -124,7 +106,7 @@ static tr_step decode_init(machine *self, tr_term value)
 {
     tr_term tag = value_item(value, 0);
     if (value_is(tag, "ok") && value_count(value) >= 3) {
-        set_data(self, value_item(value, 2));
+        callback_set_state(self, value_item(value, 2));
         return with_actions(TR_NEXT_STATE(value_item(value, 1)), value_item(value, 3));
     }
     if (value_is(tag, "stop")) {
@@ -142,11 +124,11 @@ static tr_step decode(machine *self, tr_term value)
     bool repeats = value_is(tag, "repeat_state") || value_is(tag, "repeat_state_and_data");
     tr_step stay = repeats ? TR_REPEAT_STATE : TR_KEEP_STATE;
     if (value_is(tag, "next_state") && (count == 3 || count == 4)) {
-        set_data(self, second);
+        callback_set_state(self, second);
         return with_actions(TR_NEXT_STATE(first), third);
     }
     if ((value_is(tag, "keep_state") || value_is(tag, "repeat_state")) && (count == 2 || count == 3)) {
-        set_data(self, first);
+        callback_set_state(self, first);
         return with_actions(stay, second);
     }
     if ((value_is(tag, "keep_state_and_data") || value_is(tag, "repeat_state_and_data")) && count <= 2) {
@@ -154,13 +136,13 @@ static tr_step decode(machine *self, tr_term value)
     }
     if (value_is(tag, "stop") && count <= 3) {
         if (count == 3) {
-            set_data(self, second);
+            callback_set_state(self, second);
         }
         return TR_STOP_STATEM(alone ? TR_ATOM(NORMAL) : first);
     }
     if (value_is(tag, "stop_and_reply") && (count == 3 || count == 4)) {
         if (count == 4) {
-            set_data(self, third);
+            callback_set_state(self, third);
         }
         return with_actions(TR_STOP_STATEM(first), second);
     }
@@ -171,21 +153,16 @@ static tr_step decode(machine *self, tr_term value)
 static tr_step machine_init(void *memory, const void *arg)
 {
     machine *self = memory;
-    self->as = *(actor *const *)arg;
-    tr_term opts = self->as->opts;
-    world_enter_self(self->as);
-    if (value_flag(opts, "trap")) {
-        tr_trap_exit(true);
-    }
-    tr_term how = world_take_failure(self->as->name);
-    if (!tr_is_none(how)) {
-        return decode_init(self, server_failing_init(how));
+    tr_term failure = callback_begin(self, *(actor *const *)arg);
+    if (!tr_is_none(failure)) {
+        return decode_init(self, failure);
     }
     trace_log("init");
-    tr_term data = value_get_or(opts, "state", tr_int(0));
-    env in = {.state = data};
-    tr_term otherwise = tr_tuple(TR_ATOM(OK), value_get_or(opts, "first", tr_atom("a")), data);
-    return decode_init(self, returned(script_run(value_get(opts, "init"), &in, otherwise)));
+    tr_term opts = self->as->opts;
+    env in = {0};
+    callback_set_state(self, value_get_or(opts, "state", tr_int(0)));
+    tr_term otherwise = tr_tuple(TR_ATOM(OK), value_get_or(opts, "first", tr_atom("a")), self->state);
+    return decode_init(self, callback_script(self, "init", &in, otherwise));
 }
 
 static tr_term type_term(const tr_event *event)
@@ -219,7 +196,7 @@ static outcome run_rules(tr_term rules, const env *in, tr_term otherwise)
 static tr_step machine_handle_event(void *memory, tr_term state, const tr_event *event)
 {
     machine *self = memory;
-    env in = {.state = self->data, .machine_state = state, .type = type_term(event)};
+    env in = {.state = self->state, .machine_state = state, .type = type_term(event)};
     tr_term otherwise = tr_atom("keep_state_and_data");
     in.message = event->type == TR_EVENT_ENTER  ? event->old_state
                  : event->type == TR_EVENT_INFO ? value_from_message(event->msg)
@@ -230,32 +207,43 @@ static tr_step machine_handle_event(void *memory, tr_term state, const tr_event 
     }
     trace_log("%s %s in %s", value_text(in.type), value_text(in.message), value_text(state));
     if (value_is_script(in.message)) {
-        return decode(self, returned(script_run_message(in.message, &in, otherwise)));
+        return decode(self, callback_returned(script_run_message(in.message, &in, otherwise)));
     }
-    return decode(self, returned(run_rules(value_get(self->as->opts, "on"), &in, otherwise)));
+    return decode(self, callback_returned(run_rules(value_get(self->as->opts, "on"), &in, otherwise)));
 }
 
 static void machine_terminate(void *memory, tr_term state, tr_term reason)
 {
     machine *self = memory;
     trace_log("terminate %s in %s", value_text(reason), value_text(state));
-    env in = {.state = self->data, .message = reason, .machine_state = state};
-    (void)returned(script_run(value_get(self->as->opts, "terminate"), &in, TR_ATOM(OK)));
+    (void)callback_script(self, "terminate", &(env){.message = reason, .machine_state = state}, TR_ATOM(OK));
 }
 
 static tr_term machine_format_data(const void *memory)
 {
-    return value_copy(((const machine *)memory)->data);
+    return value_copy(((const machine *)memory)->state);
 }
+
+/* state_functions mode: one function for each of these, as on the BEAM. */
+static tr_step machine_in_state(void *memory, const tr_event *event)
+{
+    return machine_handle_event(memory, tr_gen_statem_state(memory), event);
+}
+
+static const tr_state_function functions[] = {{"a", machine_in_state}, {"b", machine_in_state},
+                                              {"c", machine_in_state}, {"d", machine_in_state},
+                                              {"e", machine_in_state}, {NULL, NULL}};
 
 void machine_prepare(actor *as)
 {
+    bool by_state = value_is(value_get(as->opts, "mode"), "state_functions");
     as->machine = (tr_gen_statem){
         .name = "puppet",
         .data_bytes = sizeof(machine),
         .enter_calls = value_flag(as->opts, "enter"),
         .init = machine_init,
-        .handle_event = machine_handle_event,
+        .handle_event = by_state ? NULL : machine_handle_event,
+        .states = by_state ? functions : NULL,
         .terminate = machine_terminate,
         .format_data = machine_format_data,
     };

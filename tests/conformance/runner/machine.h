@@ -7,7 +7,7 @@
 
 /** Fills as->machine. */
 void machine_prepare(actor *as);
-/** Was this actor started as a machine of its own (not as a child)? */
+/** Is this actor a machine? */
 bool machine_is(const actor *as);
 /** server_replace_state for machines: {State, Data}. */
 outcome machine_replace_state(void *self, tr_term expression);

@@ -3,21 +3,11 @@
 
 #include <string.h>
 
+#include "tests/conformance/runner/callback.h"
 #include "tests/conformance/runner/machine.h"
-#include "tests/conformance/runner/plain.h"
 #include "tests/conformance/runner/trace.h"
 
-typedef struct server {
-    const actor *as;
-    tr_term state; /* kept */
-} server;
-
-static void set_state(server *self, tr_term state)
-{
-    tr_term old = self->state;
-    self->state = tr_keep(state);
-    tr_free_term(old);
-}
+typedef callback_self server;
 
 outcome server_replace_state(void *self, tr_term expression)
 {
@@ -28,7 +18,7 @@ outcome server_replace_state(void *self, tr_term expression)
     env in = {.state = of->state};
     outcome value = eval(expression, &in);
     TRY(value);
-    set_state(of, value.value);
+    callback_set_state(of, value.value);
     return outcome_value(value_copy(of->state));
 }
 
@@ -56,7 +46,7 @@ static tr_next with_rest(tr_next next, tr_term rest)
 /* Goes on with the state at this place of the tuple. */
 static tr_next go_on(server *self, tr_term value, size_t place)
 {
-    set_state(self, value_item(value, place));
+    callback_set_state(self, value_item(value, place));
     return with_rest(TR_NOREPLY, value_item(value, place + 1));
 }
 
@@ -87,42 +77,17 @@ static tr_next decode(server *self, tr_term value, const tr_from *from)
         return next;
     }
     if (value_is(tag, "stop") && count == 3) {
-        set_state(self, value_item(value, 2));
+        callback_set_state(self, value_item(value, 2));
         return TR_STOP(value_item(value, 1));
     }
     if (value_is(tag, "stop") && count == 4 && from != NULL) {
-        set_state(self, value_item(value, 3));
+        callback_set_state(self, value_item(value, 3));
         return TR_STOP_REPLY(value_item(value, 1), *from, tr_term_msg, .value = value_item(value, 2));
     }
     return bad_return(value);
 }
 
-/* A thrown value is what the callback returns. */
-static tr_term returned(outcome result)
-{
-    if (result.kind == OUTCOME_EXIT || result.kind == OUTCOME_ERROR) {
-        outcome_raise(result);
-    }
-    return result.value;
-}
-
 /* ---- callbacks --------------------------------------------------------------------------------------------------- */
-/* A start that was told to fail: what init returns, if it does. */
-tr_term server_failing_init(tr_term how)
-{
-    tr_term kind = value_item(how, 0);
-    tr_term reason = value_item(how, 1);
-    if (value_is(how, "hang")) {
-        trace_log("init_fail hang");
-        plain_hang();
-    }
-    trace_log("init_fail %s", value_text(tr_is_none(reason) ? how : reason));
-    if (value_is(kind, "error") || value_is(kind, "exit")) {
-        outcome_raise(value_is(kind, "error") ? outcome_error(reason) : outcome_exit(reason));
-    }
-    return how;
-}
-
 /* The argument is the actor's self; under a dynamic supervisor with an extra argument, that comes first. */
 static const actor *started_as(const void *arg, tr_term *extra)
 {
@@ -143,25 +108,19 @@ static tr_next server_init(void *memory, const void *arg)
 {
     server *self = memory;
     tr_term extra;
-    self->as = started_as(arg, &extra);
-    tr_term opts = self->as->opts;
-    world_enter_self(self->as);
-    if (value_flag(opts, "trap")) {
-        tr_trap_exit(true);
-    }
-    tr_term how = world_take_failure(self->as->name);
-    if (!tr_is_none(how)) {
-        return decode_init(self, server_failing_init(how));
+    const actor *as = started_as(arg, &extra);
+    tr_term failure = callback_begin(self, as);
+    if (!tr_is_none(failure)) {
+        return decode_init(self, failure);
     }
     if (tr_is_none(extra)) {
         trace_log("init");
     } else {
         trace_log("init %s", value_text(extra));
     }
-    tr_term state = value_get_or(opts, "state", tr_int(0));
-    env in = {.state = state};
-    return decode_init(self,
-                       returned(script_run(value_get(opts, "init"), &in, tr_tuple(TR_ATOM(OK), state))));
+    env in = {0};
+    callback_set_state(self, value_get_or(as->opts, "state", tr_int(0)));
+    return decode_init(self, callback_script(self, "init", &in, tr_tuple(TR_ATOM(OK), self->state)));
 }
 
 static outcome callback(server *self, const char *kind, const env *in, tr_term otherwise)
@@ -182,14 +141,14 @@ static tr_next server_handle_call(void *memory, tr_from from, const tr_msg *msg)
     server *self = memory;
     env in = {.state = self->state, .message = value_payload(msg), .from = tr_ref_term(from.ref)};
     tr_term otherwise = tr_tuple(tr_atom("reply"), in.message, in.state);
-    return decode(self, returned(callback(self, "call", &in, otherwise)), &from);
+    return decode(self, callback_returned(callback(self, "call", &in, otherwise)), &from);
 }
 
 static tr_next handle(server *self, const char *kind, tr_term message)
 {
     env in = {.state = self->state, .message = message};
     tr_term otherwise = tr_tuple(tr_atom("noreply"), in.state);
-    return decode(self, returned(callback(self, kind, &in, otherwise)), NULL);
+    return decode(self, callback_returned(callback(self, kind, &in, otherwise)), NULL);
 }
 
 static tr_next server_handle_cast(void *memory, const tr_msg *msg)
@@ -211,8 +170,7 @@ static void server_terminate(void *memory, tr_term reason)
 {
     server *self = memory;
     trace_log("terminate %s", value_text(reason));
-    env in = {.state = self->state, .message = reason};
-    (void)returned(script_run(value_get(self->as->opts, "terminate"), &in, TR_ATOM(OK)));
+    (void)callback_script(self, "terminate", &(env){.message = reason}, TR_ATOM(OK));
 }
 
 static tr_term server_format_state(const void *memory)
@@ -228,10 +186,11 @@ static void agent_init(server *self, const void *arg)
     world_enter_self(self->as);
     tr_term how = world_take_failure(self->as->name);
     if (!tr_is_none(how)) {
-        outcome_raise(outcome_exit(value_item(server_failing_init(how), 1)));
+        outcome_raise(outcome_exit(value_item(callback_failing_init(how), 1)));
     }
     trace_log("init");
-    set_state(self, returned(eval(value_get_or(self->as->opts, "init", tr_int(0)), &nothing)));
+    callback_set_state(self,
+                       callback_returned(eval(value_get_or(self->as->opts, "init", tr_int(0)), &nothing)));
 }
 
 static tr_term agent_format_state(const server *self)
@@ -249,7 +208,7 @@ static tr_term value_of(const server *self, tr_term function)
     if (result.kind == OUTCOME_THROW) {
         tr_exit(tr_tuple(TR_ATOM(BAD_RETURN_VALUE), result.value));
     }
-    return returned(result);
+    return callback_returned(result);
 }
 
 static void agent_get(const server *self, const tr_term_msg *function, tr_term_msg *out)
@@ -259,7 +218,7 @@ static void agent_get(const server *self, const tr_term_msg *function, tr_term_m
 
 static void agent_update(server *self, const tr_term_msg *function)
 {
-    set_state(self, value_of(self, function->value));
+    callback_set_state(self, value_of(self, function->value));
 }
 
 /* A function of C gives a result and changes the state, nothing else; an expression may: this is what Elixir makes of it. */
@@ -270,7 +229,7 @@ static void agent_get_and_update(server *self, const tr_term_msg *function, tr_t
         tr_exit(tr_tuple(TR_ATOM(BAD_RETURN_VALUE), pair));
     }
     out->value = value_item(pair, 0);
-    set_state(self, value_item(pair, 1));
+    callback_set_state(self, value_item(pair, 1));
 }
 
 tr_err server_agent_call(tr_dest dest, const char *what, tr_term function, int64_t timeout_ms, tr_term *value,
@@ -295,44 +254,10 @@ void server_agent_cast(tr_dest dest, tr_term function)
     (void)TR_AGENT_CAST(dest, server, agent_update, tr_term_msg, .value = function);
 }
 
-/* ---- machines: only what needs none: they start in a state, and end in it ---------------------------------------- */
-static tr_next machine_init(void *memory, const void *arg)
-{
-    server *self = memory;
-    self->as = *(actor *const *)arg;
-    tr_term opts = self->as->opts;
-    if (!tr_is_none(value_get(opts, "init")) || !tr_is_none(value_get(opts, "on")) ||
-        value_flag(opts, "enter")) {
-        world_unsupported("state machines");
-    }
-    return server_init(memory, arg);
-}
-
-static tr_next machine_event(void *memory, const tr_msg *msg)
-{
-    (void)memory;
-    (void)msg;
-    world_unsupported("state machines");
-}
-
-static tr_next machine_call(void *memory, tr_from from, const tr_msg *msg)
-{
-    (void)from;
-    return machine_event(memory, msg);
-}
-
-static void machine_terminate(void *memory, tr_term reason)
-{
-    const server *self = memory;
-    tr_term state = value_get_or(self->as->opts, "first", tr_atom("a"));
-    trace_log("terminate %s in %s", value_text(reason), value_text(state));
-}
-
 /* ---- kinds ------------------------------------------------------------------------------------------------------- */
 bool server_is_kind(tr_term kind)
 {
-    return value_is(kind, "gs") || value_is(kind, "gs_bare") || value_is(kind, "agent") ||
-           value_is(kind, "sm");
+    return value_is(kind, "gs") || value_is(kind, "gs_bare") || value_is(kind, "agent");
 }
 
 const tr_gen_server *server_module(const actor *as)
@@ -351,13 +276,7 @@ void server_prepare(actor *as)
         .format_state = server_format_state,
         .hibernate_after_ms = value_is_int(hibernate_after) ? tr_int_value(hibernate_after) : 0,
     };
-    if (value_is(as->kind, "sm")) {
-        as->server.init = machine_init;
-        as->server.handle_call = machine_call;
-        as->server.handle_cast = machine_event;
-        as->server.handle_info = machine_event;
-        as->server.terminate = machine_terminate;
-    } else if (value_is(as->kind, "gs")) {
+    if (value_is(as->kind, "gs")) {
         as->server.handle_cast = server_handle_cast;
         as->server.handle_info = server_handle_info;
         as->server.handle_continue = server_handle_continue;

@@ -1,4 +1,4 @@
-/* server.h: puppets that are gen_servers: gs, gs_bare, agent, and sm as far as it has no events.
+/* server.h: puppets that are gen_servers: gs, gs_bare, agent.
  *
  * Each actor has its own tr_gen_server, filled by server_prepare; its callbacks log, find the script for the message,
  * and turn the value it gives (`{noreply,S}` ...) into a tr_next.
@@ -21,8 +21,6 @@ tr_err server_agent_call(tr_dest dest, const char *what, tr_term function, int64
                          tr_term *reason);
 /** An update that nobody waits for. */
 void server_agent_cast(tr_dest dest, tr_term function);
-/** For state machines: what init of a start that was told to fail returns. */
-tr_term server_failing_init(tr_term how);
 /** For sys replace_state: the state of a puppet server becomes the value of an expression of the old one.
  *  Context: inside the server, with its memory. */
 outcome server_replace_state(void *self, tr_term expression);

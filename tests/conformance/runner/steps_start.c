@@ -30,34 +30,31 @@ static tr_term started_term(tr_err err, const tr_started *started, how way, tr_t
 /* ---- each kind --------------------------------------------------------------------------------------------------- */
 static outcome start_server(const actor *as, how way)
 {
+    static tr_err (*const starts[])(const tr_gen_server *server, const void *arg, size_t arg_bytes,
+                                    const tr_start_opts *opts, tr_started *started) = {
+        [ALONE] = tr_gen_server_start,
+        [LINKED] = tr_gen_server_start_link,
+        [MONITORED] = tr_gen_server_start_monitor,
+    };
     tr_start_opts opts;
     tr_started started = {.pid = TR_NO_PID};
     TRY(sup_start_opts(as->opts, &opts));
-    tr_err err;
-    if (way == LINKED) {
-        err = tr_gen_server_start_link(server_module(as), &as->self, sizeof as->self, &opts, &started);
-    } else if (way == MONITORED) {
-        err = tr_gen_server_start_monitor(server_module(as), &as->self, sizeof as->self, &opts, &started);
-    } else {
-        err = tr_gen_server_start(server_module(as), &as->self, sizeof as->self, &opts, &started);
-    }
+    tr_err err = starts[way](server_module(as), &as->self, sizeof as->self, &opts, &started);
     return outcome_value(started_term(err, &started, way, TR_TERM_NONE_VALUE));
 }
 
 static outcome start_machine(const actor *as, how way)
 {
+    static tr_err (*const starts[])(const tr_gen_statem *machine, const void *arg, size_t arg_bytes,
+                                    const tr_start_opts *opts, tr_started *started) = {
+        [ALONE] = tr_gen_statem_start,
+        [LINKED] = tr_gen_statem_start_link,
+        [MONITORED] = tr_gen_statem_start_monitor,
+    };
     tr_start_opts opts;
     tr_started started = {.pid = TR_NO_PID};
     TRY(sup_start_opts(as->opts, &opts));
-    tr_err err;
-    machine_prepare(as->self);
-    if (way == LINKED) {
-        err = tr_gen_statem_start_link(&as->machine, &as->self, sizeof as->self, &opts, &started);
-    } else if (way == MONITORED) {
-        err = tr_gen_statem_start_monitor(&as->machine, &as->self, sizeof as->self, &opts, &started);
-    } else {
-        err = tr_gen_statem_start(&as->machine, &as->self, sizeof as->self, &opts, &started);
-    }
+    tr_err err = starts[way](&as->machine, &as->self, sizeof as->self, &opts, &started);
     return outcome_value(started_term(err, &started, way, TR_TERM_NONE_VALUE));
 }
 
@@ -182,7 +179,7 @@ static outcome start(tr_term kind, tr_term name, tr_term opts, how way)
 {
     static const env nothing;
     const actor *as = sup_actor(kind, name, opts, sup_lane(opts, NULL));
-    if (value_is(kind, "sm")) {
+    if (machine_is(as)) {
         return start_machine(as, way);
     }
     if (server_is_kind(kind)) {

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "tests/conformance/runner/machine.h"
 #include "tests/conformance/runner/plain.h"
 #include "tests/conformance/runner/server.h"
 #include "tests/conformance/runner/task.h"
@@ -42,9 +43,9 @@ bool sup_is_dynamic(tr_term kind)
 /* ---- actors ------------------------------------------------------------------------------------------------------ */
 static bool is_started_kind(tr_term kind)
 {
-    return server_is_kind(kind) || value_is(kind, "sup") || value_is(kind, "proc") || value_is(kind, "raw") ||
-           value_is(kind, "psup") || sup_is_dynamic(kind) || value_is(kind, "registry") ||
-           value_is(kind, "task");
+    return server_is_kind(kind) || value_is(kind, "sm") || value_is(kind, "sup") || value_is(kind, "proc") ||
+           value_is(kind, "raw") || value_is(kind, "psup") || sup_is_dynamic(kind) ||
+           value_is(kind, "registry") || value_is(kind, "task");
 }
 
 actor *sup_actor(tr_term kind, tr_term name, tr_term opts, const char *lane)
@@ -55,6 +56,8 @@ actor *sup_actor(tr_term kind, tr_term name, tr_term opts, const char *lane)
     actor *made = world_actor(kind, name, opts, lane);
     if (server_is_kind(kind)) {
         server_prepare(made);
+    } else if (machine_is(made)) {
+        machine_prepare(made);
     } else if (value_is(kind, "sup")) {
         sup_prepare(made);
     } else if (sup_is_dynamic(kind)) {
@@ -172,6 +175,8 @@ static void set_start(actor *as, tr_child_spec *spec)
     spec->arg_bytes = sizeof as->self;
     if (server_is_kind(as->kind)) {
         spec->server = server_module(as);
+    } else if (machine_is(as)) {
+        spec->statem = &as->machine;
     } else if (value_is(as->kind, "sup") || sup_is_dynamic(as->kind)) {
         spec->supervisor = &as->supervisor;
     } else if (value_is(as->kind, "psup")) {
