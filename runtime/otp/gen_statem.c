@@ -1,4 +1,6 @@
 /* gen_statem as a behaviour: its start, its messages, sys. */
+#include <string.h>
+
 #include "runtime/core/process.h"
 #include "runtime/otp/statem.h"
 
@@ -55,15 +57,20 @@ static void machine_destroy(tr_resource *resource)
     tr__statem_timeouts_drop(&m->timeouts);
 }
 
-static void machine_start(void *data)
+static void prepare(tr__statem *m)
 {
-    tr__statem *m = data;
     m->resource.destroy = machine_destroy;
     tr_resource_add(&m->resource);
     tr_term error = tr__statem_prepare(m);
     if (!tr_is_none(error)) {
         init_failed(tr_tuple(tr_atom("bad_machine"), error));
     }
+}
+
+static void machine_start(void *data)
+{
+    tr__statem *m = data;
+    prepare(m);
     tr_step step = init(m);
     switch (step.kind) {
     case TR_STEP_KEEP:
@@ -136,6 +143,48 @@ static void machine_handle(void *data, tr_msg *msg)
 
 const tr__behaviour tr__statem_behaviour = {
     .name = "gen_statem", .start = machine_start, .handle = machine_handle};
+
+/* ---- a process that becomes a machine ---- */
+
+typedef struct entering {
+    const tr_gen_statem *module;
+    const void *data;
+    const tr_step *step;
+} entering;
+
+static void fill_entering(void *data, void *ctx)
+{
+    const entering *e = ctx;
+    tr__statem *m = data;
+    m->module = e->module;
+    m->sys.parent = tr_parent();
+    if (e->data != NULL) {
+        memcpy(m->data, e->data, e->module->data_bytes);
+    }
+    m->init_arg = e->step;
+}
+
+/* The step lies on the process's stack, whose frames are still there. */
+static void machine_enter(void *data)
+{
+    tr__statem *m = data;
+    tr_step step = *(const tr_step *)m->init_arg;
+    m->init_arg = NULL;
+    prepare(m);
+    if (step.kind != TR_STEP_KEEP && step.kind != TR_STEP_NEXT) {
+        init_failed(tr_tuple(tr_atom("bad_step"), tr__statem_step_term(&step)));
+    }
+    go_first(m, &step);
+    tr__statem_begin(m, &step);
+}
+
+static const tr__behaviour entered = {.name = "gen_statem", .start = machine_enter, .handle = machine_handle};
+
+void tr_gen_statem_enter_loop(const tr_gen_statem *machine, const void *data, tr_step step)
+{
+    entering e = {machine, data, &step};
+    tr__become(&entered, sizeof(tr__statem) + machine->data_bytes, fill_entering, &e);
+}
 
 /* ---- for sys ---- */
 
