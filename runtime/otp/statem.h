@@ -7,7 +7,7 @@
  *     statem_queue.c      events that wait
  *     statem_callback.c   which function gets an event; what is wrong with a machine
  *     statem_report.c     the end, and what is said about it
- *     statem_table.c, statem_check.c, statem_diagram.c    transitions as data
+ *     statem_table.c, statem_check.c    transitions as data; statem_diagram.c, statem_mermaid.c, statem_dot.c draw them
  *
  * Invariants
  *  1. An entry is in exactly one place: current, one of the lists, or the time-outs. Its message is the machine's own there,

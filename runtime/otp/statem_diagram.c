@@ -1,26 +1,17 @@
-/* Tables as diagrams. */
+/* Tables as diagrams: what all kinds share, and JSON. */
 #include <inttypes.h>
 #include <string.h>
 
-#include "runtime/core/text.h"
-#include "runtime/otp/statem.h"
+#include "runtime/otp/statem_diagram.h"
 
-#define CURRENT_FILL "#ffd54f"
-
-typedef struct drawing {
-    tr__text text;
-    const tr_statem_table *table;
-    const char *current;
-    bool begun; /* JSON: something stands before the next transition */
-} drawing;
-
-static bool is_current(const drawing *d, const char *state)
+bool tr__draw_is_current(const tr__drawing *d, const char *state)
 {
     return d->current != NULL && strcmp(d->current, state) == 0;
 }
 
 /* Calls draw for each row in each state where it applies. */
-static void each_edge(drawing *d, void (*draw)(drawing *d, const tr_state *from, const tr_transition *row))
+void tr__draw_edges(tr__drawing *d,
+                    void (*draw)(tr__drawing *d, const tr_state *from, const tr_transition *row))
 {
     for (const tr_state *from = d->table->states; from->name != NULL; from++) {
         for (const tr_transition *row = d->table->transitions; row != NULL && row->from != NULL; row++) {
@@ -33,9 +24,7 @@ static void each_edge(drawing *d, void (*draw)(drawing *d, const tr_state *from,
 
 /* ---- labels ---- */
 
-typedef void escape_fn(tr__text *into, const char *text);
-
-static void on_label(tr__text *into, escape_fn *escape, const tr_state *from, const tr_on *on)
+static void on_label(tr__text *into, tr__escape_fn *escape, const tr_state *from, const tr_on *on)
 {
     switch (on->kind) {
     case TR_ON_KIND_STATE_TIMEOUT:
@@ -58,7 +47,7 @@ static void on_label(tr__text *into, escape_fn *escape, const tr_state *from, co
 }
 
 /* event [guard] / act, as UML writes it */
-static void label(tr__text *into, escape_fn *escape, const tr_state *from, const tr_transition *row)
+void tr__draw_label(tr__text *into, tr__escape_fn *escape, const tr_state *from, const tr_transition *row)
 {
     on_label(into, escape, from, &row->on);
     if (row->guard.call != NULL) {
@@ -78,193 +67,6 @@ static void label(tr__text *into, escape_fn *escape, const tr_state *from, const
     }
 }
 
-/* ---- mermaid ---- */
-
-static bool is_letter(unsigned char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c >= '0' && c <= '9');
-}
-
-static void mermaid_text(tr__text *into, const char *text)
-{
-    static const char plain[] = " .,/*+=!?()&@$%|'-";
-    for (const char *c = text; *c != '\0'; c++) {
-        unsigned char byte = (unsigned char)*c;
-        if (is_letter(byte) || byte >= 0x80 || strchr(plain, byte) != NULL) {
-            tr__text_put(into, c, 1);
-        } else {
-            tr__text_printf(into, "#%d;", byte);
-        }
-    }
-}
-
-/* Can the name itself stand where the diagram needs one word? */
-static bool mermaid_is_word(const char *name)
-{
-    static const char *const taken[] = {"end",     "state", "note",  "class", "classDef", "direction",
-                                        "default", "click", "style", "as",    "hide",     "scale"};
-    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++) {
-        if (strcmp(taken[i], name) == 0) {
-            return false;
-        }
-    }
-    size_t letters = 0;
-    while (is_letter((unsigned char)name[letters])) {
-        letters++;
-    }
-    return name[letters] == '\0';
-}
-
-static void mermaid_name(drawing *d, const char *state)
-{
-    if (mermaid_is_word(state)) {
-        tr__text_puts(&d->text, state);
-    } else {
-        tr__text_printf(&d->text, "state%u", tr__statem_state_at(d->table, state));
-    }
-}
-
-static void mermaid_edge(drawing *d, const tr_state *from, const tr_transition *row)
-{
-    tr__text_puts(&d->text, "    ");
-    mermaid_name(d, from->name);
-    tr__text_puts(&d->text, " --> ");
-    if (row->to != NULL && strcmp(row->to, TR_END) == 0) {
-        tr__text_puts(&d->text, TR_END);
-    } else {
-        mermaid_name(d, row->to == NULL ? from->name : row->to);
-    }
-    tr__text_puts(&d->text, ": ");
-    label(&d->text, mermaid_text, from, row);
-    tr__text_puts(&d->text, "\n");
-}
-
-static void mermaid_state(drawing *d, const tr_state *state)
-{
-    tr__text *text = &d->text;
-    if (!mermaid_is_word(state->name)) {
-        tr__text_puts(text, "    state \"");
-        mermaid_text(text, state->name);
-        tr__text_puts(text, "\" as ");
-        mermaid_name(d, state->name);
-        tr__text_puts(text, "\n");
-    }
-    if (state->enter.call != NULL) {
-        tr__text_puts(text, "    note right of ");
-        mermaid_name(d, state->name);
-        tr__text_puts(text, ": enter / ");
-        mermaid_text(text, state->enter.name);
-        tr__text_puts(text, "\n");
-    }
-}
-
-static void mermaid_ends(drawing *d)
-{
-    for (const tr_state *state = d->table->states; state->name != NULL; state++) {
-        if (state->final) {
-            tr__text_puts(&d->text, "    ");
-            mermaid_name(d, state->name);
-            tr__text_puts(&d->text, " --> [*]\n");
-        }
-    }
-    for (const tr_state *state = d->table->states; state->name != NULL; state++) {
-        if (is_current(d, state->name)) {
-            tr__text_puts(&d->text, "    classDef current fill:" CURRENT_FILL "\n    class ");
-            mermaid_name(d, state->name);
-            tr__text_puts(&d->text, " current\n");
-        }
-    }
-}
-
-static void draw_mermaid(drawing *d)
-{
-    tr__text_puts(&d->text, "stateDiagram-v2\n");
-    for (const tr_state *state = d->table->states; state->name != NULL; state++) {
-        mermaid_state(d, state);
-    }
-    tr__text_puts(&d->text, "    [*] --> ");
-    mermaid_name(d, d->table->initial);
-    tr__text_puts(&d->text, "\n");
-    each_edge(d, mermaid_edge);
-    mermaid_ends(d);
-}
-
-/* ---- dot ---- */
-
-static void dot_text(tr__text *into, const char *text)
-{
-    for (const char *c = text; *c != '\0'; c++) {
-        if (*c == '"' || *c == '\\') {
-            tr__text_put(into, "\\", 1);
-        }
-        tr__text_put(into, (unsigned char)*c < 0x20 ? " " : c, 1);
-    }
-}
-
-static void dot_name(tr__text *into, const char *name)
-{
-    tr__text_puts(into, "\"");
-    dot_text(into, name);
-    tr__text_puts(into, "\"");
-}
-
-static void dot_state(drawing *d, const tr_state *state)
-{
-    tr__text *text = &d->text;
-    tr__text_puts(text, "    ");
-    dot_name(text, state->name);
-    tr__text_puts(text, " [label=\"");
-    dot_text(text, state->name);
-    if (state->enter.call != NULL) {
-        tr__text_puts(text, "\\nenter / ");
-        dot_text(text, state->enter.name);
-    }
-    tr__text_puts(text, "\"");
-    if (state->final) {
-        tr__text_puts(text, ", peripheries=2");
-    }
-    if (is_current(d, state->name)) {
-        tr__text_puts(text, ", style=\"rounded,filled\", fillcolor=\"" CURRENT_FILL "\"");
-    }
-    tr__text_puts(text, "];\n");
-}
-
-static void dot_edge(drawing *d, const tr_state *from, const tr_transition *row)
-{
-    tr__text_puts(&d->text, "    ");
-    dot_name(&d->text, from->name);
-    tr__text_puts(&d->text, " -> ");
-    dot_name(&d->text, row->to == NULL ? from->name : row->to);
-    tr__text_puts(&d->text, " [label=\"");
-    label(&d->text, dot_text, from, row);
-    tr__text_puts(&d->text, "\"];\n");
-}
-
-/* The initial point and the end are two nodes; neither can be the name of a state. */
-static void draw_dot(drawing *d)
-{
-    tr__text *text = &d->text;
-    tr__text_puts(text, "digraph ");
-    dot_name(text, d->table->name);
-    tr__text_puts(text, " {\n    rankdir=LR;\n    node [shape=box, style=rounded];\n"
-                        "    \"*\" [shape=point, label=\"\"];\n");
-    bool ends = false;
-    for (const tr_transition *row = d->table->transitions; row != NULL && row->from != NULL; row++) {
-        ends = ends || (row->to != NULL && strcmp(row->to, TR_END) == 0);
-    }
-    if (ends) {
-        tr__text_puts(text, "    \"" TR_END "\" [shape=doublecircle, label=\"\", width=0.15];\n");
-    }
-    for (const tr_state *state = d->table->states; state->name != NULL; state++) {
-        dot_state(d, state);
-    }
-    tr__text_puts(text, "    \"*\" -> ");
-    dot_name(text, d->table->initial);
-    tr__text_puts(text, ";\n");
-    each_edge(d, dot_edge);
-    tr__text_puts(text, "}\n");
-}
-
 /* ---- JSON ---- */
 
 static void json_member(tr__text *into, const char *name, const char *value)
@@ -282,7 +84,7 @@ static const char *bool_text(bool value)
     return value ? "true" : "false";
 }
 
-static void json_state(drawing *d, const tr_state *state)
+static void json_state(tr__drawing *d, const tr_state *state)
 {
     tr__text *text = &d->text;
     tr__text_puts(text, state == d->table->states ? "{\"name\":" : ",{\"name\":");
@@ -296,7 +98,7 @@ static void json_state(drawing *d, const tr_state *state)
     tr__text_printf(text, ",\"final\":%s}", bool_text(state->final));
 }
 
-static void json_edge(drawing *d, const tr_state *from, const tr_transition *row)
+static void json_edge(tr__drawing *d, const tr_state *from, const tr_transition *row)
 {
     static const char *const kinds[] = {
         [TR_ON_KIND_MESSAGE] = "message",
@@ -317,7 +119,7 @@ static void json_edge(drawing *d, const tr_state *from, const tr_transition *row
                     bool_text(row->repeat));
 }
 
-static void draw_json(drawing *d)
+void tr__draw_json(tr__drawing *d)
 {
     tr__text *text = &d->text;
     tr__text_puts(text, "{\"name\":");
@@ -329,23 +131,23 @@ static void draw_json(drawing *d)
         json_state(d, state);
     }
     tr__text_puts(text, "],\"transitions\":[");
-    each_edge(d, json_edge);
+    tr__draw_edges(d, json_edge);
     tr__text_puts(text, "]}\n");
 }
 
 size_t tr_statem_diagram(const tr_statem_table *table, tr_diagram format, const char *current, char *out,
                          size_t size)
 {
-    drawing d = {.text = {.out = out, .size = size}, .table = table, .current = current};
+    tr__drawing d = {.text = {.out = out, .size = size}, .table = table, .current = current};
     switch (format) {
     case TR_DIAGRAM_MERMAID:
-        draw_mermaid(&d);
+        tr__draw_mermaid(&d);
         break;
     case TR_DIAGRAM_DOT:
-        draw_dot(&d);
+        tr__draw_dot(&d);
         break;
     case TR_DIAGRAM_JSON:
-        draw_json(&d);
+        tr__draw_json(&d);
         break;
     }
     return tr__text_end(&d.text);

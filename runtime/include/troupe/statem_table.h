@@ -153,7 +153,7 @@ typedef enum tr_diagram {
     TR_DIAGRAM_DOT,     /* graphviz */
     TR_DIAGRAM_JSON,
 } tr_diagram;
-/** Writes the table as a diagram, at most size bytes with the NUL. current (NULL allowed): the state to mark. The text ends
+/** Writes a table that is whole as a diagram, at most size bytes with the NUL. current (NULL allowed): the state to mark. The text ends
  *  with a newline. Returns: the length it wanted, like snprintf. Context: any thread. */
 size_t tr_statem_diagram(const tr_statem_table *table, tr_diagram format, const char *current, char *out,
                          size_t size);
