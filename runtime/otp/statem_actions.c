@@ -7,6 +7,9 @@
 tr_step tr_step_with(tr_step step, size_t count, const tr_action *actions)
 {
     size_t had = step.count;
+    if (count == 0) {
+        return step;
+    }
     tr_action *all = tr_scratch_alloc((had + count) * sizeof *all);
     if (had != 0) {
         memcpy(all, step.actions, had * sizeof *all);
