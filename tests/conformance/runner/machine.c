@@ -41,6 +41,8 @@ static tr_action timeout_of(tr_term action)
     made.ms = value_is_int(ms) ? tr_int_value(ms) : TR_INFINITY;
     made.kind = value_is(ms, "update") ? TR_ACTION_UPDATE : TR_ACTION_TIMEOUT;
     made.msg = value_message(content);
+    tr_term option = value_item(value_item(action, 3), 0); /* the only one there is: {abs, Bool} */
+    made.absolute = value_is(value_item(option, 0), "abs") && value_is(value_item(option, 1), "true");
     return made;
 }
 
@@ -74,7 +76,7 @@ static tr_action action_of(tr_term action)
     }
     bool times =
         value_is(tag, "timeout") || value_is(tag, "state_timeout") || value_is(value_item(tag, 0), "timeout");
-    if (times && (count == 3 || (count == 2 && value_is(first, "cancel")))) {
+    if (times && (count == 3 || count == 4 || (count == 2 && value_is(first, "cancel")))) {
         return timeout_of(action);
     }
     return (tr_action){.kind = TR_ACTION_BAD, .what = action};
