@@ -1,50 +1,7 @@
 /* gen_server on real workers: callers, kills at random moments, idle time-outs. Nothing is lost, nothing comes twice. */
-#include <troupe/troupe.h>
+#include "tests/runtime/callers.h"
 
-#include "tests/support/plain.h"
-
-enum { WORKERS = 3, SERVERS = 8, CALLERS = 24, CALLS = 2000 / PLAIN_SLOWER };
-
-TR_MESSAGE(ask, { uint64_t number; });
-TR_MESSAGE(told, { uint64_t number; });
 TR_MESSAGE(touch, { int64_t idle_ms; });
-
-static void node_start(void)
-{
-    tr_node_opts opts = {.workers = WORKERS};
-    PLAIN_CHECK(tr_node_start(&opts) == TR_OK);
-}
-
-/* All processes end, and all memory comes back. */
-static void node_stop(void)
-{
-    tr_node_stats stats;
-    tr_node_stats_get(&stats);
-    for (int i = 0; i < 5000 && (stats.processes != 0 || stats.bytes_allocated != stats.bytes_freed); i++) {
-        usleep(1000);
-        tr_node_stats_get(&stats);
-    }
-    PLAIN_CHECK(stats.processes == 0);
-    PLAIN_CHECK(stats.bytes_allocated == stats.bytes_freed);
-    tr_node_stop();
-}
-
-static uint64_t random_of(uint64_t *seed)
-{
-    *seed ^= *seed << 13;
-    *seed ^= *seed >> 7;
-    *seed ^= *seed << 17;
-    return *seed;
-}
-
-static void run(tr_main_fn fn)
-{
-    tr_pid pid;
-    node_start();
-    PLAIN_CHECK(tr_spawn(NULL, fn, NULL, 0, &pid) == TR_OK);
-    tr_node_join(pid, NULL);
-    node_stop();
-}
 
 /* ---- conservation of calls ---- */
 
@@ -53,8 +10,6 @@ typedef struct echo {
     tr_from kept;
     uint64_t kept_number;
 } echo;
-
-static _Atomic tr_pid servers[SERVERS];
 
 /* Answers at once, late, from another callback, never, or dies. */
 static tr_next echo_handle_call(echo *self, tr_from from, const tr_msg *msg)
@@ -99,87 +54,16 @@ static tr_next echo_handle_info(echo *self, const tr_msg *msg)
 
 TR_GEN_SERVER(echo, .init = echo_init, .handle_call = echo_handle_call, .handle_info = echo_handle_info);
 
-static atomic_ulong outcomes[TR_ERR_COUNT];
-
-static void calls(const void *arg)
-{
-    uint64_t seed = *(const uint64_t *)arg;
-    for (uint64_t i = 0; i < CALLS; i++) {
-        tr_scratch_mark mark = tr_scratch();
-        tr_pid pid = atomic_load(&servers[random_of(&seed) % SERVERS]);
-        told answer = {0};
-        uint64_t number = random_of(&seed);
-        tr_err err = TR_CALL(pid, (int64_t)(random_of(&seed) % 20), told, &answer, ask, .number = number);
-        PLAIN_CHECK(err == TR_OK || err == TR_E_NOPROC || err == TR_E_EXIT || err == TR_E_TIMEOUT);
-        PLAIN_CHECK(err != TR_OK || answer.number == number);
-        atomic_fetch_add(&outcomes[err], 1);
-        tr_scratch_release(mark);
-        if (err == TR_E_NOPROC) {
-            tr_sleep(1); /* a new one is on its way */
-        }
-    }
-    tr_sleep(30); /* long enough for a late answer, were there any */
-    PLAIN_CHECK(tr_receive(NULL, NULL, 0) == NULL);
-}
-
-static void start_server(unsigned slot, uint64_t seed)
+static tr_pid start_target(uint64_t seed)
 {
     tr_started started;
     PLAIN_CHECK(tr_gen_server_start(echo_server, &seed, sizeof seed, NULL, &started) == TR_OK);
-    atomic_store(&servers[slot], started.pid);
-}
-
-static void replace_ended(uint64_t *seed)
-{
-    for (unsigned i = 0; i < SERVERS; i++) {
-        if (!tr_is_alive(atomic_load(&servers[i]))) {
-            start_server(i, random_of(seed));
-        }
-    }
-}
-
-/* Kills servers, some while they are at work, and puts new ones in the place of all that ended, until the callers are done. */
-static void kills_until_callers_end(const void *arg)
-{
-    uint64_t seed = 88172645463325252u;
-    tr_ref ends[CALLERS];
-    (void)arg;
-    for (unsigned i = 0; i < SERVERS; i++) {
-        start_server(i, random_of(&seed));
-    }
-    for (unsigned i = 0; i < CALLERS; i++) {
-        tr_pid pid;
-        uint64_t own_seed = random_of(&seed);
-        tr_spawn_opts opts = {.monitor = &ends[i]};
-        PLAIN_CHECK(tr_spawn(&opts, calls, &own_seed, sizeof own_seed, &pid) == TR_OK);
-    }
-    for (unsigned waiting = 0; waiting < CALLERS;) {
-        tr_exit_signal(tr_to(atomic_load(&servers[random_of(&seed) % SERVERS])), TR_ATOM(KILL));
-        replace_ended(&seed);
-        tr_msg *msg = tr_receive_ref(ends[waiting], 1);
-        waiting += msg != NULL;
-        tr_msg_drop(msg);
-    }
-    for (unsigned i = 0; i < SERVERS; i++) {
-        tr_exit_signal(tr_to(atomic_load(&servers[i])), TR_ATOM(KILL));
-    }
+    return started.pid;
 }
 
 PLAIN_TEST(every_call_has_exactly_one_outcome)
 {
-    unsigned long total = 0;
-    for (int i = 0; i < TR_ERR_COUNT; i++) {
-        atomic_store(&outcomes[i], 0);
-    }
-    run(kills_until_callers_end);
-    for (int i = 0; i < TR_ERR_COUNT; i++) {
-        total += atomic_load(&outcomes[i]);
-    }
-    printf("  ok %lu, noproc %lu, exit %lu, timeout %lu\n", atomic_load(&outcomes[TR_OK]),
-           atomic_load(&outcomes[TR_E_NOPROC]), atomic_load(&outcomes[TR_E_EXIT]),
-           atomic_load(&outcomes[TR_E_TIMEOUT]));
-    PLAIN_CHECK(total == (unsigned long)CALLERS * CALLS);
-    PLAIN_CHECK(atomic_load(&outcomes[TR_OK]) > total / 4);
+    every_call_has_one_outcome();
 }
 
 /* ---- asynchronous requests, many under way at once ---- */
@@ -192,7 +76,7 @@ static void pipelines(const void *arg)
         tr_ref requests[DEPTH];
         tr_scratch_mark mark = tr_scratch();
         for (uint64_t i = 0; i < DEPTH; i++) {
-            tr_pid pid = atomic_load(&servers[random_of(&seed) % SERVERS]);
+            tr_pid pid = atomic_load(&targets[random_of(&seed) % TARGETS]);
             requests[i] = tr_send_request(tr_to(pid), TR_MSG(ask, .number = i));
         }
         for (uint64_t i = 0; i < DEPTH; i++) {
@@ -213,26 +97,22 @@ static void pipelines(const void *arg)
 static void pipelines_and_kills(const void *arg)
 {
     uint64_t seed = 2463534242u;
-    tr_ref ends[SERVERS];
+    tr_ref ends[TARGETS];
     (void)arg;
-    for (unsigned i = 0; i < SERVERS; i++) {
-        start_server(i, random_of(&seed));
-    }
-    for (unsigned i = 0; i < SERVERS; i++) {
+    start_all_targets(&seed);
+    for (unsigned i = 0; i < TARGETS; i++) {
         tr_pid pid;
         uint64_t own_seed = random_of(&seed);
         tr_spawn_opts opts = {.monitor = &ends[i]};
         PLAIN_CHECK(tr_spawn(&opts, pipelines, &own_seed, sizeof own_seed, &pid) == TR_OK);
     }
-    for (unsigned waiting = 0; waiting < SERVERS;) {
+    for (unsigned waiting = 0; waiting < TARGETS;) {
         replace_ended(&seed);
         tr_msg *msg = tr_receive_ref(ends[waiting], 1);
         waiting += msg != NULL;
         tr_msg_drop(msg);
     }
-    for (unsigned i = 0; i < SERVERS; i++) {
-        tr_exit_signal(tr_to(atomic_load(&servers[i])), TR_ATOM(KILL));
-    }
+    kill_all_targets();
 }
 
 PLAIN_TEST(every_request_of_a_pipeline_has_exactly_one_outcome)
@@ -296,20 +176,20 @@ static bool each_timed_out_once(void)
 static void touches_from_many(const void *arg)
 {
     uint64_t seed = 521288629u;
-    tr_ref ends[SERVERS];
+    tr_ref ends[TARGETS];
     tr_started started;
     (void)arg;
     for (unsigned i = 0; i < CALLERS; i++) {
         PLAIN_CHECK(tr_gen_server_start(idler_server, &i, sizeof i, NULL, &started) == TR_OK);
         idlers[i] = started.pid;
     }
-    for (unsigned i = 0; i < SERVERS; i++) {
+    for (unsigned i = 0; i < TARGETS; i++) {
         tr_pid pid;
         uint64_t own_seed = random_of(&seed);
         tr_spawn_opts opts = {.monitor = &ends[i]};
         PLAIN_CHECK(tr_spawn(&opts, touches, &own_seed, sizeof own_seed, &pid) == TR_OK);
     }
-    for (unsigned i = 0; i < SERVERS; i++) {
+    for (unsigned i = 0; i < TARGETS; i++) {
         tr_msg_drop(tr_receive_ref(ends[i], TR_INFINITY));
     }
     for (int i = 0; i < 5000 && !each_timed_out_once(); i++) {
@@ -372,14 +252,14 @@ static void starts_and_stops(const void *arg)
 
 static void starts_from_many(const void *arg)
 {
-    tr_ref ends[SERVERS];
+    tr_ref ends[TARGETS];
     (void)arg;
-    for (unsigned i = 0; i < SERVERS; i++) {
+    for (unsigned i = 0; i < TARGETS; i++) {
         tr_pid pid;
         tr_spawn_opts opts = {.monitor = &ends[i]};
         PLAIN_CHECK(tr_spawn(&opts, starts_and_stops, NULL, 0, &pid) == TR_OK);
     }
-    for (unsigned i = 0; i < SERVERS; i++) {
+    for (unsigned i = 0; i < TARGETS; i++) {
         tr_msg_drop(tr_receive_ref(ends[i], TR_INFINITY));
     }
     PLAIN_CHECK(tr_whereis(tr_to_name(tr_atom("the_one"))) == TR_NO_PID);

@@ -1,55 +1,9 @@
 /* gen_statem on real workers: callers, time-outs, kills at random moments. Nothing is lost, nothing comes twice, and all
  * memory comes back. */
-#include <troupe/troupe.h>
+#include "tests/runtime/callers.h"
 
-#include "tests/support/plain.h"
-
-enum { WORKERS = 3, MACHINES = 8, CALLERS = 24, CALLS = 2000 / PLAIN_SLOWER };
-
-TR_MESSAGE(ask, { uint64_t number; });
-TR_MESSAGE(told, { uint64_t number; });
 TR_MESSAGE_TERMS(
     note, { tr_term text; }, offsetof(note, text));
-
-static void node_start(void)
-{
-    tr_node_opts opts = {.workers = WORKERS};
-    PLAIN_CHECK(tr_node_start(&opts) == TR_OK);
-}
-
-/* All processes end, and all memory and all timers come back. */
-static void node_stop(void)
-{
-    tr_node_stats stats;
-    tr_node_stats_get(&stats);
-    for (int i = 0; i < 20000 &&
-                    (stats.processes != 0 || stats.timers != 0 || stats.bytes_allocated != stats.bytes_freed);
-         i++) {
-        usleep(1000);
-        tr_node_stats_get(&stats);
-    }
-    PLAIN_CHECK(stats.processes == 0);
-    PLAIN_CHECK(stats.timers == 0);
-    PLAIN_CHECK(stats.bytes_allocated == stats.bytes_freed);
-    tr_node_stop();
-}
-
-static void run(tr_main_fn fn)
-{
-    tr_pid pid;
-    node_start();
-    PLAIN_CHECK(tr_spawn(NULL, fn, NULL, 0, &pid) == TR_OK);
-    tr_node_join(pid, NULL);
-    node_stop();
-}
-
-static uint64_t random_of(uint64_t *seed)
-{
-    *seed ^= *seed << 13;
-    *seed ^= *seed >> 7;
-    *seed ^= *seed << 17;
-    return *seed;
-}
 
 /* ---- one that does everything ---- */
 
@@ -134,77 +88,16 @@ static tr_step busy_init(busy *self, const void *arg)
 
 TR_GEN_STATEM(busy, .table = busy_table, .init = busy_init);
 
-static _Atomic tr_pid machines[MACHINES];
-static atomic_ulong outcomes[TR_ERR_COUNT];
-
-static void calls(const void *arg)
-{
-    uint64_t seed = *(const uint64_t *)arg;
-    for (uint64_t i = 0; i < CALLS; i++) {
-        tr_scratch_mark mark = tr_scratch();
-        tr_pid pid = atomic_load(&machines[random_of(&seed) % MACHINES]);
-        told answer = {0};
-        uint64_t number = random_of(&seed);
-        tr_err err = TR_CALL(pid, (int64_t)(random_of(&seed) % 20), told, &answer, ask, .number = number);
-        PLAIN_CHECK(err == TR_OK || err == TR_E_NOPROC || err == TR_E_EXIT || err == TR_E_TIMEOUT);
-        PLAIN_CHECK(err != TR_OK || answer.number == number);
-        atomic_fetch_add(&outcomes[err], 1);
-        tr_scratch_release(mark);
-        if (err == TR_E_NOPROC) {
-            tr_sleep(1); /* a new one is on its way */
-        }
-    }
-}
-
-static void start_machine(unsigned slot, uint64_t seed)
+static tr_pid start_target(uint64_t seed)
 {
     tr_started started;
     PLAIN_CHECK(tr_gen_statem_start(busy_statem, &seed, sizeof seed, NULL, &started) == TR_OK);
-    atomic_store(&machines[slot], started.pid);
-}
-
-/* Kills machines, some while they are at work, and puts new ones in the place of all that ended, until the callers are done. */
-static void kills_until_callers_end(const void *arg)
-{
-    uint64_t seed = 88172645463325252u ^ plain_seed();
-    tr_ref ends[CALLERS];
-    (void)arg;
-    for (unsigned i = 0; i < MACHINES; i++) {
-        start_machine(i, random_of(&seed));
-    }
-    for (unsigned i = 0; i < CALLERS; i++) {
-        uint64_t own_seed = random_of(&seed) | 1;
-        tr_spawn_opts opts = {.monitor = &ends[i]};
-        PLAIN_CHECK(tr_spawn(&opts, calls, &own_seed, sizeof own_seed, NULL) == TR_OK);
-    }
-    for (unsigned waiting = 0; waiting < CALLERS;) {
-        tr_exit_signal(tr_to(atomic_load(&machines[random_of(&seed) % MACHINES])), TR_ATOM(KILL));
-        for (unsigned i = 0; i < MACHINES; i++) {
-            if (!tr_is_alive(atomic_load(&machines[i]))) {
-                start_machine(i, random_of(&seed));
-            }
-        }
-        tr_msg *msg = tr_receive_ref(ends[waiting], 1);
-        waiting += msg != NULL;
-        tr_msg_drop(msg);
-    }
-    for (unsigned i = 0; i < MACHINES; i++) {
-        tr_exit_signal(tr_to(atomic_load(&machines[i])), TR_ATOM(KILL));
-    }
+    return started.pid;
 }
 
 PLAIN_TEST(every_call_has_exactly_one_outcome_and_nothing_is_left)
 {
-    unsigned long total = 0;
-    for (int i = 0; i < TR_ERR_COUNT; i++) {
-        atomic_store(&outcomes[i], 0);
-    }
-    run(kills_until_callers_end);
-    for (int i = 0; i < TR_ERR_COUNT; i++) {
-        total += atomic_load(&outcomes[i]);
-    }
-    PLAIN_CHECK(total == (unsigned long)CALLERS * CALLS);
-    PLAIN_CHECK(atomic_load(&outcomes[TR_OK]) > 0);
+    every_call_has_one_outcome();
     PLAIN_CHECK(atomic_load(&outcomes[TR_E_EXIT]) > 0);
 }
 
