@@ -449,6 +449,45 @@ SCENE(gen_statem, enter_loop_makes_a_machine_of_a_process)
     REPORTED("gen_statem.terminated enough state {closed,199}", "process.crashed enough");
 }
 
+static void becomes_guarded(const void *arg)
+{
+    (void)arg;
+    (void)tr_trap_exit(true);
+    tr_gen_statem_enter_loop(guarded_statem, NULL, TR_KEEP_STATE);
+}
+
+SCENE(gen_statem, enter_loop_knows_the_parent)
+{
+    tr_pid pid;
+    EXPECT(tr_spawn(NULL, becomes_guarded, NULL, 0, &pid) == TR_OK);
+    tr_sleep(1);
+    tr_exit_signal(tr_to(pid), TR_ATOM(SHUTDOWN));
+    tr_sleep(1);
+    SAID("terminate shutdown in open");
+}
+
+static tr_step tells_itself(probe *self, const tr_event *event)
+{
+    (void)self;
+    (void)event;
+    stage.said.used = 0;
+    TELL(tr_self(), "on", .act = tells_itself);
+    return TR_KEEP_STATE;
+}
+
+/* With a full mailbox for ever it still lets others run: one of them ends it. */
+SCENE(gen_statem, enter_loop_is_fair)
+{
+    tr_pid pid;
+    tr_ref watched;
+    EXPECT(tr_spawn(&(tr_spawn_opts){.monitor = &watched}, becomes_guarded, NULL, 0, &pid) == TR_OK);
+    TELL(pid, "on", .act = tells_itself);
+    tr_yield();
+    tr_exit_signal(tr_to(pid), TR_ATOM(KILL));
+    EXPECT(tr_receive_ref(watched, 1000) != NULL);
+    stage.said.used = 0;
+}
+
 static void becomes_odd(const void *arg)
 {
     static const tr_gen_statem odd = {.name = "odd"};

@@ -186,6 +186,27 @@ SCENE(gen_statem_timeouts, the_last_of_a_kind_counts)
     SAID("cast go in open", "state_timeout 3 in open");
 }
 
+static tr_step sets_and_updates(probe *self, const tr_event *event)
+{
+    (void)self;
+    (void)event;
+    return TR_WITH(TR_KEEP_STATE, TR_STATE_TIMEOUT(10, ev, .name = "set"),
+                   TR_UPDATE(TR_EVENT_STATE_TIMEOUT, ev, .name = "updated"));
+}
+
+/* The set is as if it had not been asked for: the one that ran before goes on, with another message. */
+SCENE(gen_statem_timeouts, an_update_counts_as_the_last_of_its_kind)
+{
+    tr_pid pid = a_machine(quiet_statem, (brief){0});
+    TELL(pid, "set", .act = sets_state_timeout, .n = 100);
+    TELL(pid, "both", .act = sets_and_updates);
+    tr_sleep(90);
+    say("not yet");
+    tr_sleep(20);
+    stops_well(pid);
+    SAID("cast set in open", "cast both in open", "not yet", "state_timeout updated in open");
+}
+
 /* Rule 24: re-arming one of 0 ms that still waits with a time of its own. OTP delivers it as a stray message then; here it
  * is an ordinary time-out. */
 static tr_step rearms_a_zero(probe *self, const tr_event *event)
