@@ -38,24 +38,24 @@ static tr_step answer(const tr_event *event, const char *error)
 static bool is_approved(const payment *self, const tr_event *event)
 {
     (void)self;
-    return TR_MATCH(event->msg, gateway_said)->approved;
+    return TR_EVENT_DATA(event, gateway_said)->approved;
 }
 
 /* An answer to an attempt that was given up. */
 static bool is_stale(const payment *self, const tr_event *event)
 {
-    return TR_MATCH(event->msg, gateway_said)->attempt != self->attempt;
+    return TR_EVENT_DATA(event, gateway_said)->attempt != self->attempt;
 }
 
 static bool fits_authorized(const payment *self, const tr_event *event)
 {
-    int64_t amount = TR_MATCH(event->msg, refund)->amount;
+    int64_t amount = TR_EVENT_DATA(event, refund)->amount;
     return amount > 0 && amount <= self->authorized_amount;
 }
 
 static bool fits_captured(const payment *self, const tr_event *event)
 {
-    int64_t amount = TR_MATCH(event->msg, refund)->amount;
+    int64_t amount = TR_EVENT_DATA(event, refund)->amount;
     return amount > 0 && amount <= self->captured_amount;
 }
 
@@ -73,7 +73,7 @@ static tr_step ask_gateway(payment *self, const tr_event *event)
 {
     gateway_order order = {.payment = tr_self(), .attempt = ++self->attempt};
     self->client = event->from;
-    memcpy(order.card_token, TR_MATCH(event->msg, authorize)->card_token, sizeof order.card_token);
+    memcpy(order.card_token, TR_EVENT_DATA(event, authorize)->card_token, sizeof order.card_token);
     TR_CHECK(tr_spawn(&(tr_spawn_opts){.label = "gateway"}, gateway, &order, sizeof order, NULL) == TR_OK);
     return TR_KEEP_STATE;
 }
@@ -100,13 +100,13 @@ static tr_step take_capture(payment *self, const tr_event *event)
 
 static tr_step give_back_authorized(payment *self, const tr_event *event)
 {
-    self->authorized_amount -= TR_MATCH(event->msg, refund)->amount;
+    self->authorized_amount -= TR_EVENT_DATA(event, refund)->amount;
     return answer(event, NULL);
 }
 
 static tr_step give_back_captured(payment *self, const tr_event *event)
 {
-    self->captured_amount -= TR_MATCH(event->msg, refund)->amount;
+    self->captured_amount -= TR_EVENT_DATA(event, refund)->amount;
     return answer(event, NULL);
 }
 

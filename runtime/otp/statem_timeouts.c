@@ -54,7 +54,7 @@ static void grow(tr__statem_timeouts *timeouts)
     tr__statem_entry **old = timeouts->buckets;
     uint32_t old_room = timeouts->room;
     timeouts->room = old_room == 0 ? 4 : 2 * old_room;
-    timeouts->buckets = tr_alloc(timeouts->room * sizeof *timeouts->buckets);
+    timeouts->buckets = tr_alloc(timeouts->room * sizeof(tr__statem_entry *));
     for (uint32_t i = 0; i < old_room; i++) {
         while (old[i] != NULL) {
             tr__statem_entry *entry = old[i];

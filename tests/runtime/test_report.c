@@ -72,8 +72,8 @@ static bool is_flat_object(const char *at)
 Test(report, every_kind_has_its_event)
 {
     cr_assert_str_eq(tr_report_event(TR_REPORT_PROCESS_CRASHED), "process.crashed");
-    cr_assert_str_eq(tr_report_event(TR_REPORT_STAGE_WARNED), "stage.warned");
-    for (int kind = 0; kind <= TR_REPORT_STAGE_WARNED; kind++) {
+    cr_assert_str_eq(tr_report_event(TR_REPORT_CALLBACK_RAN_LONG), "callback.ran_long");
+    for (int kind = 0; kind <= TR_REPORT_STATEM_TERMINATED; kind++) {
         const char *event = tr_report_event((tr_report_kind)kind);
         cr_assert_neq(strchr(event, '.'), NULL, "kind %d", kind);
         for (int other = 0; other < kind; other++) {
@@ -113,6 +113,24 @@ Test(report, all_fields_in_their_order)
                      "\"label\":\"tree\",\"name\":\"'Root'\",\"behaviour\":\"supervisor\","
                      "\"reason\":\"{shutdown,\\\"x\\\\ny\\\"}\",\"last_message\":\"ping\",\"state\":\"[1]\","
                      "\"child\":\"<2.0>\",\"child_id\":\"\\\"id\\\"\",\"restarts\":3}");
+    cr_assert(is_flat_object(out));
+}
+
+Test(report, a_machines_end_tells_what_it_was_doing)
+{
+    char out[512];
+    tr_term event = tr_tuple(tr_atom("cast"), tr_atom("coin"));
+    tr_report report = {.kind = TR_REPORT_STATEM_TERMINATED,
+                        .pid = 1,
+                        .reason = tr_atom("why"),
+                        .state = tr_tuple(tr_atom("open"), tr_int(1)),
+                        .queue = tr_list(event, event),
+                        .postponed = tr_list(event),
+                        .timeouts = tr_list(tr_tuple(tr_atom("state_timeout"), tr_atom("tick")))};
+    tr_report_json(&report, out, sizeof out);
+    cr_assert_str_eq(out, "{\"level\":\"error\",\"event\":\"gen_statem.terminated\",\"pid\":\"<1.0>\","
+                          "\"reason\":\"why\",\"state\":\"{open,1}\",\"queue\":\"[{cast,coin},{cast,coin}]\","
+                          "\"postponed\":\"[{cast,coin}]\",\"timeouts\":\"[{state_timeout,tick}]\"}");
     cr_assert(is_flat_object(out));
 }
 

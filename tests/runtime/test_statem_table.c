@@ -18,12 +18,12 @@ typedef struct gate {
 
 static bool is_enough(const gate *self, const tr_event *event)
 {
-    return self->coins + TR_MATCH(event->msg, coin)->value >= 10;
+    return self->coins + TR_EVENT_DATA(event, coin)->value >= 10;
 }
 
 static tr_step take(gate *self, const tr_event *event)
 {
-    self->coins += TR_MATCH(event->msg, coin)->value;
+    self->coins += TR_EVENT_DATA(event, coin)->value;
     say("took, %" PRId64 " now", self->coins);
     return TR_KEEP_STATE;
 }

@@ -47,6 +47,15 @@ typedef struct tr_event {
     const tr_msg *msg; /* all but ENTER */
 } tr_event;
 
+/** The payload of an event whose message is known to be a T (by the row of a table, say): another one is this process's bug
+ *  (TR_CHECK). TR_MATCH(event->msg, T) asks. */
+#define TR_EVENT_DATA(event, T) ((const T *)tr__event_data((event), TR_TYPE(T)))
+static inline const void *tr__event_data(const tr_event *event, const tr_type *type)
+{
+    TR_CHECK(event->msg != NULL && event->msg->type == type);
+    return tr_msg_data(event->msg);
+}
+
 /* ---- what a callback returns ---- */
 
 typedef enum tr_action_kind {
