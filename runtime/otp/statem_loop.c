@@ -91,7 +91,9 @@ static void settle(tr__statem *m, tr_term old, bool changed, bool enters)
         enter(m, old);
     }
     put_away(m);
-    tr__statem_timeout_cancel(&m->timeouts, TR_EVENT_TIMEOUT, TR_TERM_NONE_VALUE);
+    if (m->timeouts.event != NULL) {
+        tr__statem_timeout_cancel(&m->timeouts, TR_EVENT_TIMEOUT, TR_TERM_NONE_VALUE);
+    }
     if (changed) {
         tr__statem_timeout_cancel(&m->timeouts, TR_EVENT_STATE_TIMEOUT, TR_TERM_NONE_VALUE);
     }
