@@ -141,8 +141,13 @@ static void machine_handle(void *data, tr_msg *msg)
     }
 }
 
+static const char *module_of(const void *data)
+{
+    return ((const tr__statem *)data)->module->name;
+}
+
 const tr__behaviour tr__statem_behaviour = {
-    .name = "gen_statem", .start = machine_start, .handle = machine_handle};
+    .name = "gen_statem", .start = machine_start, .handle = machine_handle, .module = module_of};
 
 /* ---- a process that becomes a machine ---- */
 
@@ -171,6 +176,9 @@ static void machine_enter(void *data)
     tr_step step = *(const tr_step *)m->init_arg;
     m->init_arg = NULL;
     prepare(m);
+    if (m->module->trap_exit) {
+        (void)tr_trap_exit(true);
+    }
     if (step.kind != TR_STEP_KEEP && step.kind != TR_STEP_NEXT) {
         init_failed(tr_tuple(tr_atom("bad_step"), tr__statem_step_term(&step)));
     }
@@ -178,7 +186,8 @@ static void machine_enter(void *data)
     tr__statem_begin(m, &step);
 }
 
-static const tr__behaviour entered = {.name = "gen_statem", .start = machine_enter, .handle = machine_handle};
+static const tr__behaviour entered = {
+    .name = "gen_statem", .start = machine_enter, .handle = machine_handle, .module = module_of};
 
 void tr_gen_statem_enter_loop(const tr_gen_statem *machine, const void *data, tr_step step)
 {
@@ -254,18 +263,20 @@ static tr_err start_machine(tr__statem_args args, tr__start_how how, const tr_st
 tr_err tr_gen_statem_start(const tr_gen_statem *machine, const void *arg, size_t arg_bytes,
                            const tr_start_opts *opts, tr_started *started)
 {
-    return start_machine((tr__statem_args){machine, {.arg = arg, .arg_bytes = arg_bytes}}, TR__START_ALONE, opts, started);
+    return start_machine((tr__statem_args){machine, {.arg = arg, .arg_bytes = arg_bytes}}, TR__START_ALONE,
+                         opts, started);
 }
 
 tr_err tr_gen_statem_start_link(const tr_gen_statem *machine, const void *arg, size_t arg_bytes,
                                 const tr_start_opts *opts, tr_started *started)
 {
-    return start_machine((tr__statem_args){machine, {.arg = arg, .arg_bytes = arg_bytes}}, TR__START_LINKED, opts, started);
+    return start_machine((tr__statem_args){machine, {.arg = arg, .arg_bytes = arg_bytes}}, TR__START_LINKED,
+                         opts, started);
 }
 
 tr_err tr_gen_statem_start_monitor(const tr_gen_statem *machine, const void *arg, size_t arg_bytes,
                                    const tr_start_opts *opts, tr_started *started)
 {
-    return start_machine((tr__statem_args){machine, {.arg = arg, .arg_bytes = arg_bytes}}, TR__START_MONITORED, opts,
-                         started);
+    return start_machine((tr__statem_args){machine, {.arg = arg, .arg_bytes = arg_bytes}},
+                         TR__START_MONITORED, opts, started);
 }

@@ -452,7 +452,6 @@ SCENE(gen_statem, enter_loop_makes_a_machine_of_a_process)
 static void becomes_guarded(const void *arg)
 {
     (void)arg;
-    (void)tr_trap_exit(true);
     tr_gen_statem_enter_loop(guarded_statem, NULL, TR_KEEP_STATE);
 }
 

@@ -229,8 +229,8 @@ TR_MUST_CHECK tr_err tr_gen_statem_start_monitor(const tr_gen_statem *machine, c
 
 /** The calling plain process, started by whatever protocol (tr_init_ack), becomes this machine: init is not called; data_bytes
  *  of data are copied (NULL: zeroed), and step says the first state (TR_KEEP_STATE: the machine's own) with actions. Its
- *  parent is the process that spawned it. Unlike others it keeps its stack while it waits. A machine that makes no sense
- *  ends it with {bad_machine, Why}. Context: a plain process. */
+ *  parent is the process that spawned it. The frames of the old life are dropped. A machine that makes no sense ends it with
+ *  {bad_machine, Why}. Context: a plain process. */
 TR_NORETURN void tr_gen_statem_enter_loop(const tr_gen_statem *machine, const void *data, tr_step step);
 
 /* ---- asking: a machine understands what a gen_server does, TR_CALL, TR_CAST, tr_reply, tr_send_request included ---- */
