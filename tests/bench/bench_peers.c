@@ -283,7 +283,7 @@ static tr_step lamp_event(void *data, tr_term state, const tr_event *event)
     lamp *self = data;
     if (event->type == TR_EVENT_CALL) {
         return tr_step_with(TR_KEEP_STATE, 1,
-                            (tr_action[]){TR_ACTION_REPLY_TO(event->from, sum, .value = self->switched)});
+                            (tr_action[]){TR_REPLY_TO(event->from, sum, .value = self->switched)});
     }
     self->switched++;
     return TR_NEXT_STATE(tr_same(state, lamp_on) ? lamp_off : lamp_on);

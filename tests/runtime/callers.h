@@ -1,5 +1,5 @@
 /* callers.h: processes that call others on real workers while those end and are killed at random moments; for plain tests of
- * behaviours. A file that includes this says how one of the called is started: start_target.
+ * behaviours. A test sets how one of the called is started: start_target.
  *
  * 1. Each call has one outcome, and an answer is the one that was asked for.
  * 2. When a run is over no process, no timer and no byte is left. */
@@ -16,7 +16,7 @@ TR_MESSAGE(ask, { uint64_t number; });
 TR_MESSAGE(told, { uint64_t number; });
 
 /** Starts one that answers ask by told, or does not. */
-static tr_pid start_target(uint64_t seed);
+static tr_pid (*start_target)(uint64_t seed);
 
 static _Atomic tr_pid targets[TARGETS];
 static atomic_ulong outcomes[TR_ERR_COUNT];

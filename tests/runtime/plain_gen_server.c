@@ -54,7 +54,7 @@ static tr_next echo_handle_info(echo *self, const tr_msg *msg)
 
 TR_GEN_SERVER(echo, .init = echo_init, .handle_call = echo_handle_call, .handle_info = echo_handle_info);
 
-static tr_pid start_target(uint64_t seed)
+static tr_pid start_echo(uint64_t seed)
 {
     tr_started started;
     PLAIN_CHECK(tr_gen_server_start(echo_server, &seed, sizeof seed, NULL, &started) == TR_OK);
@@ -63,6 +63,7 @@ static tr_pid start_target(uint64_t seed)
 
 PLAIN_TEST(every_call_has_exactly_one_outcome)
 {
+    start_target = start_echo;
     every_call_has_one_outcome();
 }
 
@@ -117,6 +118,7 @@ static void pipelines_and_kills(const void *arg)
 
 PLAIN_TEST(every_request_of_a_pipeline_has_exactly_one_outcome)
 {
+    start_target = start_echo;
     run(pipelines_and_kills);
 }
 
