@@ -66,7 +66,7 @@ static outcome start_proc(const actor *as, how way)
     tr_term info = TR_TERM_NONE_VALUE;
     tr_started started = {.pid = TR_NO_PID};
     spawn.opts.label = "puppet";
-    tr_err err = tr__start(&spawn, (int)way, value_ms(timeout), &started, &info);
+    tr_err err = tr__start(&spawn, (tr__start_how)way, value_ms(timeout), &started, &info);
     return outcome_value(started_term(err, &started, way, info));
 }
 
