@@ -198,7 +198,7 @@ static tr_err shard_add(tr__shard *shard, const tr__entry_new *wanted, tr__entry
     bool unique = wanted->setup->keys == TR_UNIQUE_KEYS;
     bool taken = unique && old != NULL && tr__proc_is_alive(old->pid);
     tr_err err = !is_served(wanted) ? TR_E_NOPROC : taken ? TR_E_ALREADY_STARTED : tr__list_add(entry);
-    if (err == TR_E_ALREADY_STARTED) {
+    if (err == TR_E_ALREADY_STARTED && old != NULL) {
         *owner = old->pid;
     } else if (err == TR_OK && unique && old != NULL) {
         shard_replace(shard, slot, entry);

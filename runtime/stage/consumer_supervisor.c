@@ -92,7 +92,7 @@ static void grow(consumer_supervisor *self)
     child **old = self->buckets;
     uint32_t count = self->bucket_count;
     self->bucket_count = 2 * count;
-    self->buckets = tr_alloc(self->bucket_count * sizeof *self->buckets);
+    self->buckets = tr_alloc(self->bucket_count * sizeof(child *));
     for (uint32_t i = 0; i < count; i++) {
         for (child *c = old[i], *next; c != NULL; c = next) {
             next = c->next;
@@ -501,7 +501,7 @@ static void keep_opts(consumer_supervisor *self, const tr_consumer_supervisor_op
     self->period_s = opts->period_s == 0 ? PERIOD_DEFAULT_S : opts->period_s;
     self->restarts = tr_alloc(((size_t)self->intensity + 1) * sizeof *self->restarts);
     self->bucket_count = BUCKETS_MIN;
-    self->buckets = tr_alloc(BUCKETS_MIN * sizeof *self->buckets);
+    self->buckets = tr_alloc(BUCKETS_MIN * sizeof(child *));
 }
 
 static tr_next consumer_supervisor_init(consumer_supervisor *self, const void *arg, tr_stage_opts *stage_opts)
