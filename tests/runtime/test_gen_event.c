@@ -439,7 +439,7 @@ SCENE(gen_event, a_killed_manager_leaves_nothing)
     EXPECT(tr_gen_event_start(NULL, &started) == TR_OK);
     events = tr_to(started.pid);
     for (int i = 0; i < 20; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "n%d", i);
         adds(name);
     }
