@@ -16,6 +16,7 @@
 #include "server/log.h"
 #include "server/metrics.h"
 #include "server/reports.h"
+#include "server/store/db_connection.h"
 #include "server/store/store_metrics.h"
 #include "server/store/store_writer.h"
 #include "server/version.h"
@@ -189,19 +190,38 @@ static tr_err http_init(const void *arg, tr_sup_flags *flags, const tr_child_spe
 
 static const tr_supervisor http_supervisor = {.name = "http.sup", .init = http_init};
 
+static tr_child_spec http_spec(void)
+{
+    return (tr_child_spec){
+        .id = tr_atom("http.sup"), .supervisor = &http_supervisor, .start = {.name = tr_atom("http.sup")}};
+}
+
+static tr_child_spec writer_spec(void)
+{
+    return store_writer_child_spec(app.store);
+}
+
+static tr_child_spec connections_spec(void)
+{
+    return db_connections_child_spec(app.store);
+}
+
 static tr_err root_init(const void *arg, tr_sup_flags *flags, const tr_child_spec **children, size_t *count,
                         tr_term *reason)
 {
     (void)arg;
     (void)reason;
-    tr_child_spec *specs = tr_scratch_alloc(3 * sizeof(*specs));
-    specs[0] = store_writer_child_spec(app.store);
-    specs[1] = rate_limits_child_spec();
-    specs[2] = (tr_child_spec){
-        .id = tr_atom("http.sup"), .supervisor = &http_supervisor, .start = {.name = tr_atom("http.sup")}};
+    static const struct child { /* in the order they start */
+        tr_child_spec (*spec)(void);
+    } order[] = {{writer_spec}, {connections_spec}, {rate_limits_child_spec}, {http_spec}};
+    size_t all = sizeof(order) / sizeof(order[0]);
+    tr_child_spec *specs = tr_scratch_alloc(all * sizeof(*specs));
+    for (size_t i = 0; i < all; i++) {
+        specs[i] = order[i].spec();
+    }
     *flags = flags_of_settings();
     *children = specs;
-    *count = 3;
+    *count = all;
     return TR_OK;
 }
 
@@ -430,6 +450,7 @@ static int open_and_run(const sigset_t *set)
             fprintf(stderr, "trouped: %s\n", why);
             status = TROUPED_EXIT_STORAGE;
         }
+        db_connections_teardown();
         enum store_status closed = store_close(app.store);
         log_event(LOG_INFO, EVENT_STORE_CLOSED, log_str("status", store_status_name(closed)));
     }

@@ -53,11 +53,12 @@ enum gateway_result {
 
 struct gateway_outcome {
     enum gateway_result result;
-    int64_t amount;                        /* APPLIED: as the gateway has it */
-    char currency[CURRENCY_BYTES];         /* APPLIED: as the gateway has it */
-    char decline_code[GATEWAY_TEXT_BYTES]; /* DECLINED: card_declined, insufficient_funds, expired_card, ... */
-    char reference[GATEWAY_TEXT_BYTES];    /* APPLIED: the gateway's own name for it, "" when it has none */
-    char detail[GATEWAY_TEXT_BYTES];       /* for the event log and people: timeout, connection_lost, ... */
+    int64_t amount;                /* APPLIED: as the gateway has it */
+    char currency[CURRENCY_BYTES]; /* APPLIED: as the gateway has it */
+    char
+        decline_code[GATEWAY_TEXT_BYTES]; /* DECLINED: card_declined, insufficient_funds, expired_card, ... */
+    char reference[GATEWAY_TEXT_BYTES];   /* APPLIED: the gateway's own name for it, "" when it has none */
+    char detail[GATEWAY_TEXT_BYTES];      /* for the event log and people: timeout, connection_lost, ... */
 };
 
 struct gateway {
@@ -67,9 +68,11 @@ struct gateway {
     bool (*available)(void);
     /** Asks for the operation, again (same id) where that is safe and worth it, until deadline_ms (tr_now_ms). Fills
      *  *out whatever happens.   Blocks: parks.   Context: a task. */
-    void (*perform)(const struct gateway_operation *operation, int64_t deadline_ms, struct gateway_outcome *out);
+    void (*perform)(const struct gateway_operation *operation, int64_t deadline_ms,
+                    struct gateway_outcome *out);
     /** Asks what became of it (see 3). Fills *out whatever happens.   Blocks: parks.   Context: a task. */
-    void (*query)(const struct gateway_operation *operation, int64_t deadline_ms, struct gateway_outcome *out);
+    void (*query)(const struct gateway_operation *operation, int64_t deadline_ms,
+                  struct gateway_outcome *out);
     /** Child specs of the processes it needs (a breaker ...), written into out. Returns: how many. NULL: none. */
     size_t (*children)(tr_child_spec out[GATEWAY_CHILDREN_MAX]);
 };

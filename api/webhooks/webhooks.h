@@ -18,10 +18,10 @@
 
 struct webhook_event {
     const char *subject; /* what the order is kept for: a payment's id */
-    int64_t sequence;    /* grows with each event of the subject; with the subject it is the event's identity */
-    const char *type;    /* payment.captured, ...; matched against a webhook's "events" (payment.*) */
-    int64_t at_ms;       /* wall clock */
-    struct text data;    /* a JSON object: member `data` of the payload */
+    int64_t sequence; /* grows with each event of the subject; with the subject it is the event's identity */
+    const char *type; /* payment.captured, ...; matched against a webhook's "events" (payment.*) */
+    int64_t at_ms;    /* wall clock */
+    struct text data; /* a JSON object: member `data` of the payload */
 };
 
 bool webhooks_setup(const struct settings *settings, struct store *store, char *why, size_t bytes);
