@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/payments/gateway.h"
+#include "api/payments/payments.h"
 #include "api/rate_limits/rate_limits.h"
 #include "api/system/system.h"
 #include "server/http/listener.h"
@@ -23,6 +25,7 @@
 
 #define SAVE_TIMEOUT_MS    10000
 #define STOP_TIMEOUT_MS    10000
+#define SCHEMAS_MAX        16
 #define DRAIN_STEP_MS      10
 #define DESCRIPTORS_BESIDE 256 /* database, logs, loops, upstreams */
 
@@ -64,12 +67,29 @@ static void store_event(void *arg, const char *event, const char *detail)
     log_event(LOG_WARN, EVENT_STORE_FAILED, log_str("what", event), log_str("detail", detail));
 }
 
+/* The tables of all rooms. */
+static size_t schemas_of_rooms(struct store_schema out[SCHEMAS_MAX])
+{
+    static const struct store_schema *(*const rooms[])(size_t * count) = {rate_limits_schemas,
+                                                                          payments_schemas, gateway_schemas};
+    size_t all = 0;
+    for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
+        size_t count;
+        const struct store_schema *schemas = rooms[i](&count);
+        TR_CHECK(all + count <= SCHEMAS_MAX);
+        memcpy(&out[all], schemas, count * sizeof(*schemas));
+        all += count;
+    }
+    return all;
+}
+
 static int store_start(void)
 {
-    size_t schema_count = 0;
-    const struct store_schema *schemas = rate_limits_schemas(&schema_count);
-    struct store_options options = {
-        .schemas = schemas, .schema_count = schema_count, .fatal = store_fatal, .event = store_event};
+    struct store_schema schemas[SCHEMAS_MAX];
+    struct store_options options = {.schemas = schemas,
+                                    .schema_count = schemas_of_rooms(schemas),
+                                    .fatal = store_fatal,
+                                    .event = store_event};
     struct store_error error;
     enum store_status status = store_open(app.settings->data, &options, &app.store, &error);
     if (status == STORE_OK) {
@@ -124,7 +144,7 @@ static bool rate_limits_check(void *ctx, char *detail, size_t bytes)
 
 static bool routes_setup(char *why, size_t bytes)
 {
-    struct route_table tables[] = {system_routes(), rate_limits_routes()};
+    struct route_table tables[] = {system_routes(), rate_limits_routes(), payments_routes()};
     app.router = router_create(tables, sizeof(tables) / sizeof(tables[0]), why, bytes);
     return app.router != NULL;
 }
@@ -213,7 +233,8 @@ static tr_err root_init(const void *arg, tr_sup_flags *flags, const tr_child_spe
     (void)reason;
     static const struct child { /* in the order they start */
         tr_child_spec (*spec)(void);
-    } order[] = {{writer_spec}, {connections_spec}, {rate_limits_child_spec}, {http_spec}};
+    } order[] = {
+        {writer_spec}, {connections_spec}, {rate_limits_child_spec}, {payments_child_spec}, {http_spec}};
     size_t all = sizeof(order) / sizeof(order[0]);
     tr_child_spec *specs = tr_scratch_alloc(all * sizeof(*specs));
     for (size_t i = 0; i < all; i++) {
@@ -443,12 +464,15 @@ static int open_and_run(const sigset_t *set)
     system_room_setup();
     int status = store_start();
     if (status == TROUPED_EXIT_OK) {
-        if (rate_limits_setup(app.settings, app.store, workers, why, sizeof(why))) {
-            status = run_node(set);
-            rate_limits_teardown();
-        } else {
+        if (!payments_setup(app.settings, app.store, why, sizeof(why))) {
+            fprintf(stderr, "trouped: %s\n", why);
+            status = TROUPED_EXIT_BAD_SETTINGS;
+        } else if (!rate_limits_setup(app.settings, app.store, workers, why, sizeof(why))) {
             fprintf(stderr, "trouped: %s\n", why);
             status = TROUPED_EXIT_STORAGE;
+        } else {
+            status = run_node(set);
+            rate_limits_teardown();
         }
         db_connections_teardown();
         enum store_status closed = store_close(app.store);

@@ -82,6 +82,7 @@ enum log_access_mode { LOG_ACCESS_OFF, LOG_ACCESS_ERRORS, LOG_ACCESS_ALL };
     EVENT(STORE_BROKEN, "store.broken")                        \
     EVENT(STORE_CHECKPOINT_FAILED, "store.checkpoint_failed")  \
     EVENT(LIMITS_RESTORED, "limits.restored")                  \
+    EVENT(PAYMENT_DISAGREED, "payment.disagreed")              \
     EVENT(LIMITS_SAVED, "limits.saved")                        \
     EVENT(LIMITS_SAVE_FAILED, "limits.save_failed")            \
     EVENT(LIMITER_FILLED, "limiter.filled")                    \

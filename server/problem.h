@@ -61,6 +61,7 @@
     X(SOURCE_FAILED, 502, "source-failed", "Source failed")                                         \
     X(OVERLOADED, 503, "overloaded", "Overloaded")                                                  \
     X(LIMITER_FULL, 503, "limiter-full", "Limiter full")                                            \
+    X(GATEWAY_UNAVAILABLE, 503, "gateway-unavailable", "Gateway unavailable")                       \
     X(UNAVAILABLE, 503, "unavailable", "Unavailable")                                               \
     X(TIMEOUT, 504, "timeout", "Timeout")                                                           \
     X(VERSION_NOT_SUPPORTED, 505, "http-version-not-supported", "HTTP version not supported")       \

@@ -43,6 +43,16 @@ static inline char *text_put(char *at, struct text text)
     return at + text.count;
 }
 
+/** Copies a C string (NULL: "") into an array, cut to the room there is, with its NUL; the rest of the array is cleared. */
+static inline void text_fill(char *out, size_t bytes, const char *string)
+{
+    size_t count = string == NULL ? 0 : strnlen(string, bytes - 1);
+    if (count != 0) {
+        memcpy(out, string, count);
+    }
+    memset(out + count, 0, bytes - count);
+}
+
 /** ASCII lower case of one byte; everything else stays as it is, whatever the locale. */
 static inline unsigned char text_lower(unsigned char byte)
 {

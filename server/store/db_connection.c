@@ -117,13 +117,6 @@ void db_connections_teardown(void)
 
 /* ---- callers ---- */
 
-struct read {
-    store_read_fn fn;
-    const void *arg;
-    size_t arg_bytes, result_bytes;
-    int64_t timeout_ms;
-};
-
 /* The worker with the least to do, as far as one look tells. attempt: how many were not there. */
 static tr_pid choose(uint32_t attempt)
 {
@@ -142,7 +135,7 @@ static tr_pid choose(uint32_t attempt)
 }
 
 /* A request with its job; nobody else holds that yet, so it goes where the message goes, whoever is killed. */
-static tr_msg *request_new(const struct read *read)
+static tr_msg *request_new(const struct store_read *read)
 {
     size_t padded = (read->result_bytes + 7u) & ~(size_t)7;
     tr_blob *blob = tr_blob_new(NULL, sizeof(struct db_job) + padded + read->arg_bytes);
@@ -161,7 +154,7 @@ static tr_msg *request_new(const struct read *read)
 
 /* Asks one worker after the other while they are not there, or end: a read may be done twice.
  * Returns: the answer, its message in *reply for the caller to drop; NULL with the error in *err. */
-static const db_read_answer *ask(const struct read *read, tr_msg **reply, tr_err *err)
+static const db_read_answer *ask(const struct store_read *read, tr_msg **reply, tr_err *err)
 {
     *err = TR_E_NOPROC;
     for (uint32_t attempt = 0; attempt <= DB_CONNECTIONS && (*err == TR_E_NOPROC || *err == TR_E_EXIT);
@@ -174,38 +167,42 @@ static const db_read_answer *ask(const struct read *read, tr_msg **reply, tr_err
     return *err == TR_OK ? TR_MATCH(*reply, db_read_answer) : NULL;
 }
 
+/* Runs it; the answer's message stays in *reply for its rows. */
+static enum store_status run(const struct store_read *read, tr_msg **reply)
+{
+    tr_err err;
+    const db_read_answer *answer = ask(read, reply, &err);
+    if (answer == NULL) {
+        return err == TR_E_TIMEOUT ? STORE_TIMEOUT : STORE_BUSY;
+    }
+    if (read->result != NULL) {
+        memcpy(read->result, db_job_result((struct db_job *)(void *)answer->job->bytes), read->result_bytes);
+    }
+    return answer->status;
+}
+
 enum store_status store_read(store_read_fn fn, const void *arg, size_t arg_bytes, void *result,
                              size_t result_bytes, int64_t timeout_ms)
 {
     tr_msg *reply = NULL;
-    tr_err err;
-    const db_read_answer *answer =
-        ask(&(struct read){fn, arg, arg_bytes, result_bytes, timeout_ms}, &reply, &err);
-    if (answer == NULL) {
-        return err == TR_E_TIMEOUT ? STORE_TIMEOUT : STORE_BUSY;
+    enum store_status status =
+        run(&(struct store_read){fn, arg, arg_bytes, result, result_bytes, timeout_ms}, &reply);
+    if (reply != NULL) {
+        tr_msg_drop(reply);
     }
-    enum store_status status = answer->status;
-    if (result != NULL) {
-        memcpy(result, db_job_result((struct db_job *)(void *)answer->job->bytes), result_bytes);
-    }
-    tr_msg_drop(reply);
     return status;
 }
 
-enum store_status store_read_rows(store_read_fn fn, const void *arg, size_t arg_bytes,
-                                  struct store_found *found, int64_t timeout_ms)
+enum store_status store_read_rows(const struct store_read *read, struct store_found *found)
 {
     tr_msg *reply = NULL;
-    tr_err err;
-    const db_read_answer *answer = ask(&(struct read){fn, arg, arg_bytes, 0, timeout_ms}, &reply, &err);
-    if (answer == NULL) {
-        return err == TR_E_TIMEOUT ? STORE_TIMEOUT : STORE_BUSY;
-    }
-    enum store_status status = answer->status;
-    if (status != STORE_OK) {
+    enum store_status status = run(read, &reply);
+    if (status == STORE_OK) {
+        const tr_blob *rows = TR_MATCH(reply, db_read_answer)->rows;
+        *found =
+            (struct store_found){.bytes = (const char *)rows->bytes, .count = rows->size, .reply = reply};
+    } else if (reply != NULL) {
         tr_msg_drop(reply);
-        return status;
     }
-    *found = (struct store_found){.bytes = answer->rows->bytes, .count = answer->rows->size, .reply = reply};
-    return STORE_OK;
+    return status;
 }

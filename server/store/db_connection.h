@@ -49,14 +49,23 @@ enum store_status store_read(store_read_fn fn, const void *arg, size_t arg_bytes
 
 /** What fn added to its rows: bytes that live until tr_msg_drop(reply), or the end of the running callback. */
 struct store_found {
-    const void *bytes;
+    const char *bytes;
     size_t count;
     tr_msg *reply;
 };
 
+/** A read whose fn adds rows; the members as the parameters of store_read. */
+struct store_read {
+    store_read_fn fn;
+    const void *arg;
+    size_t arg_bytes;
+    void *result;
+    size_t result_bytes;
+    int64_t timeout_ms;
+};
+
 /** The same for fn that adds rows. *found is written on STORE_OK only. */
-enum store_status store_read_rows(store_read_fn fn, const void *arg, size_t arg_bytes,
-                                  struct store_found *found, int64_t timeout_ms);
+enum store_status store_read_rows(const struct store_read *read, struct store_found *found);
 
 /** The child spec of the pool's supervisor. Borrows store for the life of the node. */
 tr_child_spec db_connections_child_spec(struct store *store);

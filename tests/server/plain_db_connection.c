@@ -88,7 +88,8 @@ static enum store_status read_value(struct store_reader *reader, const void *arg
 static bool reads_alpha(void)
 {
     struct store_found found = {0};
-    bool is_alpha = store_read_rows(read_value, "a", 2, &found, 30000) == STORE_OK && found.count == 5 &&
+    struct store_read read = {.fn = read_value, .arg = "a", .arg_bytes = 2, .timeout_ms = 30000};
+    bool is_alpha = store_read_rows(&read, &found) == STORE_OK && found.count == 5 &&
                     memcmp(found.bytes, "alpha", 5) == 0;
     if (found.reply != NULL) {
         tr_msg_drop(found.reply);
