@@ -46,9 +46,11 @@ static void hash(struct http_request *request, struct idempotency_key *key)
     struct text method = text_of(http_method_text(http_request_method(request)));
     token = token.bytes == NULL ? TEXT("") : token;
     body = body.bytes == NULL ? TEXT("") : body;
-    digest_sha256(&token, 1, key->scope);
-    digest_sha256((struct text[]){method, TEXT(" "), path, TEXT(" "), subject, TEXT("\n"), body}, 7,
-                  key->fingerprint);
+    struct sha256 scope = digest_sha256(&token, 1);
+    struct sha256 fingerprint =
+        digest_sha256((struct text[]){method, TEXT(" "), path, TEXT(" "), subject, TEXT("\n"), body}, 7);
+    memcpy(key->scope, scope.bytes, sizeof(key->scope));
+    memcpy(key->fingerprint, fingerprint.bytes, sizeof(key->fingerprint));
 }
 
 bool idempotency_read(struct http_request *request, struct idempotency_key *key)
