@@ -150,18 +150,24 @@ const tr_statem_table *machine_table(void)
     return payment_machine_table;
 }
 
-enum payment_state machine_target(const payment_machine *self, const tr_msg *happened)
+const tr_transition *machine_row(const payment_machine *self, const tr_msg *msg)
 {
     const char *from = payment_state_text(self->payment.state);
-    tr_event event = {.type = TR_EVENT_INTERNAL, .msg = happened};
-    enum payment_state to = self->payment.state;
+    tr_event event = {.type = TR_EVENT_INTERNAL, .msg = msg};
     for (const tr_transition *row = payment_machine_table->transitions; row->from != NULL; row++) {
-        if (row->on.type == happened->type && strcmp(row->from, from) == 0 &&
+        if (row->on.type == msg->type && strcmp(row->from, from) == 0 &&
             (row->guard.call == NULL || row->guard.call(self, &event))) {
-            TR_CHECK(row->to == NULL || payment_state_of(text_of(row->to), &to));
-            break;
+            return row;
         }
     }
+    return NULL;
+}
+
+enum payment_state machine_target(const payment_machine *self, const tr_msg *happened)
+{
+    const tr_transition *row = machine_row(self, happened);
+    enum payment_state to = self->payment.state;
+    TR_CHECK(row == NULL || row->to == NULL || payment_state_of(text_of(row->to), &to));
     return to;
 }
 

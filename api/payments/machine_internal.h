@@ -65,6 +65,8 @@ typedef struct payment_machine {
 
 /* ---- machine.c ---- */
 
+/** The row of the table that fits; NULL when none does. */
+const tr_transition *machine_row(const payment_machine *self, const tr_msg *msg);
 /** The state to which the table leads with a durable event. */
 enum payment_state machine_target(const payment_machine *self, const tr_msg *happened);
 /** The message that tells an event. */
