@@ -13,6 +13,8 @@
 #include "api/payments/payments.h"
 #include "api/rate_limits/rate_limits.h"
 #include "api/system/system.h"
+#include "server/client/http_client.h"
+#include "server/core_hooks.h"
 #include "server/http/listener.h"
 #include "server/json.h"
 #include "server/log.h"
@@ -427,9 +429,17 @@ static void raise_descriptor_limit(void)
 
 static int run_node(const sigset_t *set)
 {
+    struct http_client_options client = {.cores = tr_node_workers_of((int)app.settings->workers),
+                                         .user_agent = "trouped"};
+    if (http_client_setup(&client) != TR_OK) {
+        log_event(LOG_ERROR, EVENT_SERVICE_FAILED, log_str("what", "outgoing HTTP cannot be had"));
+        return TROUPED_EXIT_BROKEN;
+    }
+    core_hooks_add(listener_hooks(app.listener));
+    core_hooks_add(http_client_hooks());
     tr_node_opts opts = {.workers = tr_node_workers_of((int)app.settings->workers),
                          .mailbox_max = (uint32_t)app.settings->mailbox_max,
-                         .hooks = listener_hooks(app.listener),
+                         .hooks = core_hooks_all(),
                          .report = reports_log,
                          .fatal = last_words};
     if (tr_node_start(&opts) != TR_OK) {
@@ -445,6 +455,8 @@ static int run_node(const sigset_t *set)
         app.status = TROUPED_EXIT_BROKEN;
     }
     tr_node_stop();
+    core_hooks_clear();
+    http_client_teardown();
     return app.status;
 }
 

@@ -36,7 +36,7 @@ enum upstream_verdict {
 };
 
 struct upstream_pass {
-    tr_dest guard;
+    tr_dest guard; /* the incarnation that was entered */
     enum upstream_verdict verdict;
     int64_t wait_ms;
     uint64_t number; /* of the place */

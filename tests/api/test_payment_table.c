@@ -8,9 +8,10 @@ enum { AMOUNT = 10, LENGTH_MAX = 6, EVENTS = 9 };
 static const struct event {
     enum operation_kind kind;
     int64_t amount;
-} events[EVENTS] = {{OPERATION_AUTHORIZE, 0},      {OPERATION_CAPTURE, 0},          {OPERATION_CANCEL, 0},
-                    {OPERATION_REFUND, -1},        {OPERATION_REFUND, 0},           {OPERATION_REFUND, 1},
-                    {OPERATION_REFUND, AMOUNT / 2}, {OPERATION_REFUND, AMOUNT}, {OPERATION_REFUND, AMOUNT + 1}};
+} events[EVENTS] = {
+    {OPERATION_AUTHORIZE, 0},       {OPERATION_CAPTURE, 0},     {OPERATION_CANCEL, 0},
+    {OPERATION_REFUND, -1},         {OPERATION_REFUND, 0},      {OPERATION_REFUND, 1},
+    {OPERATION_REFUND, AMOUNT / 2}, {OPERATION_REFUND, AMOUNT}, {OPERATION_REFUND, AMOUNT + 1}};
 
 /* ---- the model ---- */
 
@@ -71,8 +72,9 @@ static enum payment_outcome model_step(struct model *model, const struct event *
         return model_authorized(model, event, multiple);
     case PAYMENT_CAPTURED:
     case PAYMENT_PARTIALLY_REFUNDED:
-        return event->kind == OPERATION_REFUND ? model_refund(model, event->amount, &model->captured, multiple)
-                                               : OUTCOME_TERMINAL_STATE;
+        return event->kind == OPERATION_REFUND
+                   ? model_refund(model, event->amount, &model->captured, multiple)
+                   : OUTCOME_TERMINAL_STATE;
     default:
         return OUTCOME_TERMINAL_STATE;
     }
@@ -185,6 +187,8 @@ SCENE(payment_table, ids_are_unique_and_have_their_form)
     EXPECT(payment_id_fits(text_of(a)));
     a[10] = '-';
     EXPECT(!payment_id_fits(text_of(a)));
-    EXPECT(currency_is_known(TEXT("USD")) && currency_is_known(TEXT("AED")) && currency_is_known(TEXT("ZWL")));
-    EXPECT(!currency_is_known(TEXT("ED ")) && !currency_is_known(TEXT("XXX")) && !currency_is_known(TEXT("US")));
+    EXPECT(currency_is_known(TEXT("USD")) && currency_is_known(TEXT("AED")) &&
+           currency_is_known(TEXT("ZWL")));
+    EXPECT(!currency_is_known(TEXT("ED ")) && !currency_is_known(TEXT("XXX")) &&
+           !currency_is_known(TEXT("US")));
 }

@@ -31,6 +31,7 @@ OURS = ("runtime/", "server/", "api/", "tests/", "troupe/")
 # with cJSON is added to its line.
 LIBRARIES = {
     "microhttpd.h": ["server/http/*", "tests/server/*", "tests/bench/*"],
+    "curl.h": ["server/client/*"],
     "sqlite3.h": ["server/store/*", "tests/server/*", "tests/bench/*"],
     "cJSON.h": ["server/json.c", "server/json.h", "server/json_*", "server/settings_*", "tests/server/*",
                 "tests/api/*", "tests/conformance/runner/*"],
