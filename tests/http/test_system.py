@@ -261,6 +261,19 @@ def same_shape(example, value, where):
         same_shape(example[0], value[0], where + "/0")
 
 
+def fresh_payment(service, operation):
+    """A payment in the state in which an operation's example makes sense."""
+    payment = service.post("/v1/payments", {"amount": 10000, "currency": "USD"}).json()["id"]
+    before = {"capturePayment": ["authorize"], "refundPayment": ["authorize", "capture"]}
+    for event in before.get(operation, []):
+        body = {"card_token": "tok_visa"} if event == "authorize" else None
+        assert service.post("/v1/payments/%s/%s" % (payment, event), body).status == 200
+    return payment
+
+
+EXAMPLE_PAYMENT = "pay_0BpOBX0bQFC6P4NrbJvVnum5"
+
+
 def execute_operations(service, document, examples):
     """Every operation with all its examples, and with those alone that it needs."""
     count = 0
@@ -268,6 +281,8 @@ def execute_operations(service, document, examples):
         for path, method, operation, parameters in operations(document):
             name = operation["operationId"]
             target, headers, body = examples.call(path, parameters, operation, optional)
+            if EXAMPLE_PAYMENT in target:
+                target = target.replace(EXAMPLE_PAYMENT, fresh_payment(service, name))
             answer = service.request(method.upper(), target, body, headers=headers)
             if name == "deletePolicy":
                 problem(answer, 409, "policy-protected")
@@ -320,6 +335,10 @@ def execute_others(service, document, examples):
             ("/{policy}/overrides/{key}", "put", "/fresh/overrides/alice", {**slow, "expires_in_ms": 3600000}, {}),
             ("/{policy}/overrides/{key}", "put", "/fresh/overrides/alice", {**slow, "expires_in_ms": 3600000}, {})):
         examples.answered(document["paths"][root + path][method], service.request(method.upper(), root + target, body, headers=headers))
+    authorize = document["paths"]["/v1/payments/{id}/authorize"]["post"]
+    for token in ("tok_insufficient_funds", "tok_timeout"):
+        target = "/v1/payments/%s/authorize" % fresh_payment(service, "authorizePayment")
+        examples.answered(authorize, service.post(target, {"card_token": token}))
     examples.answered(document["paths"]["/v1/processes"]["get"], service.get("/v1/processes?sort=x"))
     examples.answered(document["paths"]["/v1/processes/{pid}"]["get"], service.get("/v1/processes/nobody"))
     answer = service.get("/nothing/here")  # what no operation answers, each one's default describes
@@ -501,7 +520,7 @@ def test_tree(service):
     assert tree["name"] == "root" and tree["pid"] == service.find("root")["pid"]
     listed = {item["pid"]: item for item in processes(service)}
     for supervisor in [tree] + [one for one in nodes(tree) if "children" in one]:
-        assert supervisor["strategy"] in ("one_for_one", "one_for_all", "rest_for_one", "simple_one_for_one")
+        assert supervisor["strategy"] in ("one_for_one", "one_for_all", "rest_for_one", "simple_one_for_one", "dynamic")
         assert isinstance(supervisor["max_restarts"], int) and supervisor["max_seconds"] >= 1
         assert supervisor["child_count"] == len(supervisor["children"])
         assert listed[supervisor["pid"]]["behaviour"] == "supervisor"
