@@ -13,6 +13,7 @@
 #include "api/payments/payments.h"
 #include "api/rate_limits/rate_limits.h"
 #include "api/system/system.h"
+#include "api/webhooks/webhooks.h"
 #include "server/client/http_client.h"
 #include "server/core_hooks.h"
 #include "server/http/listener.h"
@@ -72,8 +73,8 @@ static void store_event(void *arg, const char *event, const char *detail)
 /* The tables of all rooms. */
 static size_t schemas_of_rooms(struct store_schema out[SCHEMAS_MAX])
 {
-    static const struct store_schema *(*const rooms[])(size_t * count) = {rate_limits_schemas,
-                                                                          payments_schemas, gateway_schemas};
+    static const struct store_schema *(*const rooms[])(size_t * count) = {
+        rate_limits_schemas, payments_schemas, gateway_schemas, webhooks_schemas};
     size_t all = 0;
     for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
         size_t count;
@@ -146,7 +147,8 @@ static bool rate_limits_check(void *ctx, char *detail, size_t bytes)
 
 static bool routes_setup(char *why, size_t bytes)
 {
-    struct route_table tables[] = {system_routes(), rate_limits_routes(), payments_routes()};
+    struct route_table tables[] = {system_routes(), rate_limits_routes(), payments_routes(),
+                                   webhooks_routes()};
     app.router = router_create(tables, sizeof(tables) / sizeof(tables[0]), why, bytes);
     return app.router != NULL;
 }
@@ -235,8 +237,8 @@ static tr_err root_init(const void *arg, tr_sup_flags *flags, const tr_child_spe
     (void)reason;
     static const struct child { /* in the order they start */
         tr_child_spec (*spec)(void);
-    } order[] = {
-        {writer_spec}, {connections_spec}, {rate_limits_child_spec}, {payments_child_spec}, {http_spec}};
+    } order[] = {{writer_spec},         {connections_spec},    {rate_limits_child_spec},
+                 {webhooks_child_spec}, {payments_child_spec}, {http_spec}};
     size_t all = sizeof(order) / sizeof(order[0]);
     tr_child_spec *specs = tr_scratch_alloc(all * sizeof(*specs));
     for (size_t i = 0; i < all; i++) {
@@ -479,13 +481,15 @@ static int open_and_run(const sigset_t *set)
         if (!payments_setup(app.settings, app.store, why, sizeof(why))) {
             fprintf(stderr, "trouped: %s\n", why);
             status = TROUPED_EXIT_BAD_SETTINGS;
-        } else if (!rate_limits_setup(app.settings, app.store, workers, why, sizeof(why))) {
+        } else if (!webhooks_setup(app.settings, app.store, why, sizeof(why)) ||
+                   !rate_limits_setup(app.settings, app.store, workers, why, sizeof(why))) {
             fprintf(stderr, "trouped: %s\n", why);
             status = TROUPED_EXIT_STORAGE;
         } else {
             status = run_node(set);
             rate_limits_teardown();
         }
+        webhooks_teardown();
         db_connections_teardown();
         enum store_status closed = store_close(app.store);
         log_event(LOG_INFO, EVENT_STORE_CLOSED, log_str("status", store_status_name(closed)));

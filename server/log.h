@@ -95,6 +95,10 @@ enum log_access_mode { LOG_ACCESS_OFF, LOG_ACCESS_ERRORS, LOG_ACCESS_ALL };
     EVENT(OPERATION_LEFT_UNKNOWN, "operation.left_unknown")    \
     EVENT(GATEWAY_FAILED, "gateway.failed")                    \
     EVENT(WEBHOOK_FAILED, "webhook.failed")                    \
+    EVENT(WEBHOOK_CHANGED, "webhook.changed")                  \
+    EVENT(WEBHOOK_REMOVED, "webhook.removed")                  \
+    EVENT(WEBHOOK_DISABLED, "webhook.disabled")                \
+    EVENT(WEBHOOK_FILLED, "webhook.filled")                    \
     EVENT(SOURCE_FAILED, "source.failed")                      \
     EVENT(BREAKER_OPENED, "breaker.opened")                    \
     EVENT(BREAKER_CLOSED, "breaker.closed")                    \
