@@ -280,6 +280,6 @@ tr_child_spec webhook_deliverer_child_spec(const int64_t *webhook)
     return (tr_child_spec){.server = deliverer_server,
                            .arg = webhook,
                            .arg_bytes = sizeof(*webhook),
-                           .start = {.registry = webhooks.registry, .key = tr_int(*webhook)},
+                           .start = {.registry = webhooks.registry, .key = webhook_key(*webhook)},
                            .restart = TR_TRANSIENT};
 }

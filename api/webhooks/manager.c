@@ -44,7 +44,7 @@ static void look_all(void)
 /* One that is just ending has its name still: the next tick starts its successor. */
 static void ensure(int64_t id)
 {
-    if (tr_registry_lookup(webhooks.registry, tr_int(id), NULL) == TR_NO_PID) {
+    if (tr_registry_lookup(webhooks.registry, webhook_key(id), NULL) == TR_NO_PID) {
         tr_child_spec spec = webhook_deliverer_child_spec(&id);
         (void)tr_dynamic_supervisor_start_child(tr_to_name(webhooks.deliverers), &spec);
     }

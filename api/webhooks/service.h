@@ -31,7 +31,7 @@ struct webhooks_service {
     int64_t concurrency;
     int64_t timeout_ms, retry_first_ms, disable_after_ms, retention_ms, overlap_ms;
     int64_t restarts, restart_seconds;
-    struct tr_registry *registry; /* webhooks.deliverer: a webhook's id -> its process */
+    struct tr_registry *registry; /* {webhook, Id} -> its deliverer */
     tr_term manager, deliverers;  /* their names */
 
     atomic_bool any, told;
@@ -44,6 +44,12 @@ struct webhooks_service {
 };
 
 extern struct webhooks_service webhooks;
+
+/** The key of a webhook's process in the registry. On scratch memory. */
+static inline tr_term webhook_key(int64_t id)
+{
+    return tr_tuple(tr_atom("webhook"), tr_int(id));
+}
 
 /** Look for what is due. To the manager: tell all deliverers; to a deliverer: look. */
 TR_MESSAGE_EMPTY(webhooks_look);
