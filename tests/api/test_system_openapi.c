@@ -1,9 +1,9 @@
 /* The API's description: what it says about itself, and that it names the same calls as the routes. */
 #include "api/payments/payments.h"
 #include "api/rate_limits/rate_limits.h"
-#include "api/webhooks/webhooks.h"
 #include "api/system/openapi.h"
 #include "api/system/system.h"
+#include "api/webhooks/webhooks.h"
 #include "server/json.h"
 #include "server/problem.h"
 
