@@ -34,10 +34,19 @@ static struct receiver {
     _Atomic int poisoned;                           /* this subject always fails; -1: none */
 } receiver = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* Under the lock. */
 static int chance(int of)
 {
     receiver.random = receiver.random * 1103515245u + 12345u;
     return (int)(receiver.random >> 16) % of;
+}
+
+static int locked_chance(int of)
+{
+    pthread_mutex_lock(&receiver.lock);
+    int roll = chance(of);
+    pthread_mutex_unlock(&receiver.lock);
+    return roll;
 }
 
 static const char *header(const struct http_call *call, const char *name)
@@ -338,7 +347,7 @@ static void among_kills(const void *arg)
             make_event(made % SUBJECTS, made / SUBJECTS + 1);
         }
         kill_one(i);
-        tr_sleep(chance(8));
+        tr_sleep(locked_chance(8));
     }
     PLAIN_CHECK(eventually(all_accepted));
     PLAIN_CHECK(eventually(outbox_is_empty));
