@@ -6,16 +6,30 @@
 /* ---- outcomes
  * ---------------------------------------------------------------------------------------------------- */
 
+/* It is never started again. Specs of dynamic supervisors' own are shared. */
+static void forget_arg(tr__sup *sup, tr__child *child)
+{
+    tr_child_spec *spec = child->spec;
+    if (child->arg_bytes != 0) {
+        tr_free(child->arg);
+        child->arg = NULL;
+        child->arg_bytes = 0;
+    }
+    if (spec != sup->dynamic && spec->arg_bytes != 0) {
+        tr_free((void *)(uintptr_t)spec->arg);
+        spec->arg = NULL;
+        spec->arg_bytes = 0;
+    }
+}
+
 static void started(tr__sup *sup, tr__child *child, tr_pid pid, tr_term info)
 {
     bool again = child->was_started;
     tr__plan_wait_over(&sup->plan);
     tr__child_up(sup, child, pid);
     tr__sup_keep(&sup->plan.info, info);
-    if (child->arg_bytes != 0 && child->spec->restart == TR_TEMPORARY) {
-        tr_free(child->arg); /* it is never started again */
-        child->arg = NULL;
-        child->arg_bytes = 0;
+    if (child->spec->restart == TR_TEMPORARY) {
+        forget_arg(sup, child);
     }
     if (again || !tr__sup_is_dynamic(sup)) {
         tr__report(again ? TR_REPORT_CHILD_RESTARTED : TR_REPORT_CHILD_STARTED, TR_TERM_NONE_VALUE, NULL,

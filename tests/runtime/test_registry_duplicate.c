@@ -200,6 +200,10 @@ DUPLICATE(supports_guards_of_duplicates)
        "{self,{size,2,1}}");
     IS(matched(KEY, VALUE(.term = any_size, .guards = {{tr_var(1), TR_AT_LEAST, tr_int(1)}})),
        "{self,{size,1,2}} {self,{size,2,1}}");
+    EXPECT(tr_registry_count_match(
+               rooms, KEY, VALUE(.term = any_size, .guards = {{tr_var(1), TR_AT_LEAST, tr_int(1)}})) == 2);
+    EXPECT(tr_registry_count_match(
+               rooms, KEY, VALUE(.term = any_size, .guards = {{tr_var(1), TR_GREATER, tr_var(2)}})) == 1);
 }
 
 DUPLICATE(uses_exact_complex_keys_in_lookup_and_match)

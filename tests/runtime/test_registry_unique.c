@@ -341,6 +341,8 @@ UNIQUE(select_supports_full_match_specs)
        "[\"s\",{1}]");
     IS(selected(VALUE(.term = tr_tuple(KEY, pid, tr_var(1)), .body = tr_var(1)), 1), "{1,[a,\"s\"]}");
     IS(selected(VALUE(.term = whole(tr_atom("absent"), TR_ANY), .body = tr_var(1)), 1), "");
+    EXPECT(tr_registry_count_select(rooms, VALUE(.term = tr_tuple(KEY, pid, deep)), 1) == 1);
+    EXPECT(tr_registry_count_select(rooms, VALUE(.term = whole(tr_atom("absent"), TR_ANY)), 1) == 0);
     IS(selected(VALUE(.term = tr_tuple(KEY, tr_int(1), TR_ANY)), 1), "");
     IS(selected(VALUE(.term = whole(KEY, deep), .body = tr_tuple(tr_var(9), tr_list_n(0, NULL))), 1),
        "{undefined,[]}");

@@ -328,3 +328,72 @@ TREE_TEST(supervisor, many_dynamic_children_that_do_not_stop_are_all_killed)
     tr_node_stats_get(&stats);
     cr_expect_eq(stats.processes, 1);
 }
+
+/* ---- supervisor_SUITE ---------------------------------------------------------------------------------------------- */
+
+static int64_t bytes_held(void)
+{
+    tr_node_stats stats;
+    tree_settle();
+    tr_node_stats_get(&stats);
+    return (int64_t)(stats.bytes_allocated - stats.bytes_freed);
+}
+
+/* What the runtime holds for a hundred children with an argument of that size. */
+static int64_t held_for(tr_strategy strategy, tr_restart restart, size_t arg_bytes)
+{
+    static const char arg[4000] = "w";
+    tr_child_spec spec = {.id = tr_atom("w"), .server = actor_server, .restart = restart};
+    bool simple = strategy == TR_SIMPLE_ONE_FOR_ONE;
+    tr_pid top = tree_start_n(TREE(.strategy = strategy), &spec, simple ? 1 : 0);
+    int64_t before = bytes_held();
+    for (int i = 0; i < 100; i++) {
+        spec.id = tr_int(i);
+        spec.arg = arg;
+        spec.arg_bytes = arg_bytes;
+        tr_sup_result result = simple ? tr_supervisor_start_child_arg(tr_to(top), arg, arg_bytes)
+                                      : tr_supervisor_start_child(tr_to(top), &spec);
+        cr_expect_eq(result.err, TR_OK);
+    }
+    int64_t held = bytes_held() - before;
+    tree_stop(top);
+    tree.text[0] = '\0';
+    return held;
+}
+
+/* supervisor_SUITE: do_not_save_start_parameters_for_temporary_children */
+TREE_TEST(supervisor, arguments_are_kept_for_restarts_only)
+{
+    static const tr_strategy strategies[] = {TR_ONE_FOR_ONE, TR_REST_FOR_ONE, TR_ONE_FOR_ALL,
+                                             TR_SIMPLE_ONE_FOR_ONE};
+    for (size_t i = 0; i < sizeof strategies / sizeof strategies[0]; i++) {
+        for (tr_restart restart = TR_PERMANENT; restart <= TR_TEMPORARY; restart++) {
+            int64_t kept = held_for(strategies[i], restart, 4000) - held_for(strategies[i], restart, 2);
+            cr_expect(restart == TR_TEMPORARY ? kept < 40000 : kept > 390000, "%d %d: %lld bytes are kept",
+                      (int)strategies[i], (int)restart, (long long)kept);
+        }
+    }
+}
+
+/* supervisor_SUITE: scale_start_stop_many_children, those with ids. */
+TREE_TEST(supervisor, many_children_with_ids_come_and_go)
+{
+    enum { COUNT = 10000 };
+    tr_child_counts counts;
+    tr_child_spec spec = {.server = actor_server, .arg = "w", .arg_bytes = 2};
+    tr_pid top = tree_start_n(TREE(.strategy = TR_ONE_FOR_ONE), NULL, 0);
+    for (int i = 0; i < COUNT; i++) {
+        spec.id = tr_int(i);
+        cr_expect_eq(tr_supervisor_start_child(tr_to(top), &spec).err, TR_OK);
+        tree.text[0] = '\0';
+    }
+    cr_expect_eq(tr_supervisor_count_children(tr_to(top), &counts), TR_OK);
+    cr_expect(counts.specs == COUNT && counts.active == COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        cr_expect_eq(tr_supervisor_terminate_child(tr_to(top), tr_int(i)).err, TR_OK);
+        cr_expect_eq(tr_supervisor_delete_child(tr_to(top), tr_int(i)).err, TR_OK);
+        tree.text[0] = '\0';
+    }
+    cr_expect_eq(tr_supervisor_count_children(tr_to(top), &counts), TR_OK);
+    cr_expect(counts.specs == 0 && counts.active == 0);
+}
