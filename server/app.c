@@ -91,6 +91,7 @@ static int store_start(void)
     struct store_schema schemas[SCHEMAS_MAX];
     struct store_options options = {.schemas = schemas,
                                     .schema_count = schemas_of_rooms(schemas),
+                                    .group_writes_max = (uint32_t)app.settings->store_group_max,
                                     .fatal = store_fatal,
                                     .event = store_event};
     struct store_error error;

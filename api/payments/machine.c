@@ -251,12 +251,12 @@ static void begin_fold(payment_machine *self, const struct payment *stored)
 {
     char *metadata = tr_alloc(stored->metadata.count + 1);
     memcpy(metadata, stored->metadata.bytes, stored->metadata.count);
-    self->stored = *stored;
-    self->stored.metadata.bytes = metadata;
+    self->stored = tr_alloc(sizeof(*stored));
+    *self->stored = *stored;
     self->payment = (struct payment){.amount = stored->amount,
                                      .refunds_multiple = stored->refunds_multiple,
                                      .has_reference = stored->has_reference,
-                                     .metadata = self->stored.metadata};
+                                     .metadata = {.bytes = metadata, .count = stored->metadata.count}};
     memcpy(self->payment.id, stored->id, sizeof(stored->id));
     memcpy(self->payment.currency, stored->currency, sizeof(stored->currency));
     memcpy(self->payment.reference, stored->reference, sizeof(stored->reference));
@@ -307,11 +307,13 @@ static bool agrees(const struct payment *folded, const struct payment *stored)
 
 static tr_step loaded(payment_machine *self)
 {
-    if (!agrees(&self->payment, &self->stored)) {
+    if (!agrees(&self->payment, self->stored)) {
         log_event(LOG_ERROR, EVENT_PAYMENT_DISAGREED, log_str("payment", self->payment.id),
-                  log_uint("events", self->payment.version), log_uint("row", self->stored.version));
+                  log_uint("events", self->payment.version), log_uint("row", self->stored->version));
         return TR_STOP_STATEM(tr_atom("events_and_row_disagree"));
     }
+    tr_free(self->stored);
+    self->stored = NULL;
     self->loaded = true;
     tr_step step = self->payment.operation.kind == OPERATION_NONE ? TR_KEEP_STATE : operation_adopt(self);
     return TR_WITH(step, TR_GENERIC_TIMEOUT("idle", payments.settings->payments_idle_ms, machine_tick));

@@ -49,7 +49,7 @@ struct watcher {
 
 typedef struct payment_machine {
     struct payment payment;  /* as the events that were told make it */
-    struct payment stored;   /* while it loads: its row, for the comparison */
+    struct payment *stored;  /* while it loads: its row, for the comparison */
     struct request *request; /* NULL: no operation is open */
     struct waiting *waiting;
     struct watcher *watchers;

@@ -138,7 +138,8 @@ SCENE(supervisor_bridge, is_a_child_like_any_server)
     static const enum what what = STARTS;
     static tr_child_spec child;
     static tr_supervisor module;
-    child = (tr_child_spec){.id = tr_atom("b"), .server = bridge_server, .arg = &what, .arg_bytes = sizeof what};
+    child =
+        (tr_child_spec){.id = tr_atom("b"), .server = bridge_server, .arg = &what, .arg_bytes = sizeof what};
     module = (tr_supervisor){.name = "tree", .children = &child, .child_count = 1};
     tr_trap_exit(true);
     EXPECT(tr_supervisor_start_link(&module, NULL, 0, NULL, &started) == TR_OK);
