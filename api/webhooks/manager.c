@@ -21,7 +21,6 @@
 TR_MESSAGE_EMPTY(webhooks_tick);
 
 typedef struct manager {
-    int64_t dropped; /* as of the last look; -1: there was none */
     int64_t cleaned_ms;
 } manager;
 
@@ -68,24 +67,24 @@ static void ensure_all(void)
 
 /* ---- numbers ---- */
 
-static void count_dropped(manager *self, int64_t dropped)
+static void count_dropped(int64_t dropped)
 {
-    if (self->dropped >= 0 && dropped > self->dropped) {
-        metric_count(webhooks.metrics.dropped, (uint64_t)(dropped - self->dropped));
-        log_event(LOG_ERROR, EVENT_WEBHOOK_FILLED, log_int("events", dropped - self->dropped),
+    int64_t more = dropped - atomic_exchange(&webhooks.dropped, dropped);
+    if (more > 0) { /* it shrinks when a webhook is removed */
+        metric_count(webhooks.metrics.dropped, (uint64_t)more);
+        log_event(LOG_ERROR, EVENT_WEBHOOK_FILLED, log_int("events", more),
                   log_int("webhook_outbox_max", webhooks.outbox_max));
     }
-    self->dropped = dropped;
 }
 
-static void take_numbers(manager *self)
+static void take_numbers(void)
 {
     struct webhooks_overview overview;
     if (store_read(webhooks_read_overview, NULL, 0, &overview, sizeof(overview), WEBHOOKS_STORE_TIMEOUT_MS) ==
         STORE_OK) {
         atomic_store(&webhooks.waiting, overview.waiting);
         atomic_store(&webhooks.oldest_at_ms, overview.oldest_at_ms);
-        count_dropped(self, overview.dropped);
+        count_dropped(overview.dropped);
     }
 }
 
@@ -113,7 +112,7 @@ static void tick(manager *self)
     if (atomic_load(&webhooks.any)) {
         ensure_all();
         look_all();
-        take_numbers(self);
+        take_numbers();
         clean(self);
     }
 }
@@ -121,7 +120,6 @@ static void tick(manager *self)
 static tr_next manager_init(manager *self, const void *arg)
 {
     (void)arg;
-    self->dropped = -1;
     self->cleaned_ms = tr_now_ms();
     atomic_store(&webhooks.told, false); /* a predecessor may have died with a wake in its mailbox */
     (void)TR_SEND(tr_self(), webhooks_tick);

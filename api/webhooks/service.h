@@ -36,6 +36,8 @@ struct webhooks_service {
 
     atomic_bool any, told;
     _Atomic int64_t waiting, oldest_at_ms, enabled; /* a moment old; for metrics */
+    _Atomic int64_t
+        dropped; /* events left out, as far as the metric has counted them; of before the start too */
     struct {
         metric_counter outcomes[WEBHOOK_OUTCOMES_COUNT];
         metric_counter dropped, disabled;

@@ -92,24 +92,21 @@ static void take_settings(const struct settings *settings)
     webhooks.restart_seconds = settings->server_max_seconds;
 }
 
-/* Whether there is something to do: webhooks, or what removed ones left behind. */
-static enum store_status look_for_any(struct store *store, bool *any)
+static enum store_status read_overview(struct store *store, struct webhooks_overview *overview)
 {
     struct store_reader *reader = NULL;
-    struct webhooks_overview overview = {0};
     enum store_status status = store_reader_open(store, READ_LIMIT_MS, &reader, NULL);
     if (status == STORE_OK) {
-        status = webhooks_read_overview(reader, NULL, &overview, NULL);
+        status = webhooks_read_overview(reader, NULL, overview, NULL);
         store_reader_close(reader);
     }
-    *any = overview.webhooks + overview.removed != 0;
     return status;
 }
 
 bool webhooks_setup(const struct settings *settings, struct store *store, char *why, size_t bytes)
 {
-    bool any = false;
-    enum store_status status = look_for_any(store, &any);
+    struct webhooks_overview overview = {0};
+    enum store_status status = read_overview(store, &overview);
     if (status != STORE_OK) {
         snprintf(why, bytes, "the webhooks cannot be read: %s", store_status_text(status));
         return false;
@@ -119,7 +116,8 @@ bool webhooks_setup(const struct settings *settings, struct store *store, char *
     webhooks.manager = tr_atom("webhooks.manager");
     webhooks.deliverers = tr_atom("webhooks.deliverers");
     take_settings(settings);
-    atomic_store(&webhooks.any, any);
+    atomic_store(&webhooks.any, overview.webhooks + overview.removed != 0);
+    atomic_store(&webhooks.dropped, overview.dropped);
     atomic_store(&webhooks.told, false);
     metrics_init();
     return true;
