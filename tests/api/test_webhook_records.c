@@ -1,7 +1,7 @@
 #include "tests/api/webhook_stage.h"
-#include <stdio.h>
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 TestSuite(webhook_records, .init = webhook_stage_open, .fini = webhook_stage_close, .timeout = 120);
