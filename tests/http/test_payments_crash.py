@@ -10,7 +10,8 @@ import subprocess
 
 import support
 from gateway import Gateway
-from support import eventually
+from support import eventually, problem
+from test_durability import STORAGE, injected
 from test_payments import AMOUNT, ROOT, changes, do, settled
 
 EVERY = int(os.environ.get("TROUPE_CRASH_EVERY", "0"))
@@ -123,6 +124,49 @@ def test_crash_at_writes():
 def test_crash_at_sends():
     """C4 to C7, C9, C10: requests to the gateway and answers to the client."""
     assert sum(sweep(call) for call in ("sendto", "sendmsg", "writev")) > 0
+
+
+def test_a_failed_sync_ends_the_service():
+    """C14: EIO from the sync of an operation's outcome: no acknowledgement, exit 74; after the restart the truth is found out."""
+    with support.folder() as folder, Gateway(os.path.join(folder, "ledger")) as gateway:
+        options = ("--gateway", gateway.url, "--gateway-timeout-ms", "600")
+        data = os.path.join(folder, "data")
+        service = support.Service(*options, data=data)
+        try:
+            told = play_some(service, "sync", 1)
+            payment = told["create"].json()["id"]
+            with injected(service, "fsync,fdatasync", "error=EIO"):
+                with contextlib.suppress(OSError, AssertionError):
+                    answer = do(service, payment, "authorize", {"card_token": "tok_visa"}, key="authorize-sync")
+                    assert answer.status >= 500, answer
+                assert service.wait() == STORAGE
+        finally:
+            service.kill()
+        with support.Service(*options, data=data) as service:
+            payment, after = play_to_the_end(service, "sync")
+            check(gateway, told, after, service, payment)
+
+
+def test_a_full_disk_refuses_and_changes_nothing():
+    """C15: ENOSPC: 507 before anything is asked of the gateway; reads go on; with space again the same key goes through."""
+    with support.folder() as folder, Gateway(os.path.join(folder, "ledger")) as gateway:
+        with support.Service("--gateway", gateway.url) as service:
+            told = play_some(service, "full", 1)
+            payment = told["create"].json()["id"]
+            with injected(service, "pwrite64", "error=ENOSPC"):
+                problem(do(service, payment, "authorize", {"card_token": "tok_visa"}, key="authorize-full"), 507, "storage-full")
+                assert gateway.ledger(payment) == []
+                assert service.get("%s/%s" % (ROOT, payment)).json()["version"] == 1
+            payment, after = play_to_the_end(service, "full")
+            check(gateway, told, after, service, payment)
+
+
+def play_some(service, name, steps):
+    """The first steps of the script."""
+    told = {"create": service.request("POST", ROOT, {"amount": AMOUNT, "currency": "USD"}, headers={"Idempotency-Key": "create-" + name})}
+    for event, body in STEPS[:steps - 1]:
+        told[event] = do(service, told["create"].json()["id"], event, body, key=event + "-" + name)
+    return told
 
 
 if __name__ == "__main__":
