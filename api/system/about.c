@@ -21,6 +21,8 @@ void system_index(struct http_request *request)
         {"metrics", "/metrics", "Metrics for Prometheus"},
         {"version", "/version", "Which version runs"},
         {"rate-limits", "/v1/rate-limits", "Rate limits: policies, overrides, checks"},
+        {"payments", "/v1/payments", "Payments: a state machine each"},
+        {"webhooks", "/v1/webhooks", "Webhooks: who is told of events"},
         {"processes", "/v1/processes", "The processes of the runtime"},
         {"supervisors", "/v1/supervisors", "The supervision tree"},
     };

@@ -10,7 +10,8 @@ Switches: POST /control with {"kind":"authorize|capture|refund|cancel|query|*","
     drop "before" | "after" | "half"   close the connection before applying / after it / in the middle of the answer
     status N, retry_after N            answer with this status; applied only with "apply": true
     garbage true                       an answer that is no JSON; wrong_amount, wrong_id: one that is wrong
-    pending true                       202 pending; applied by the next query
+    pending true                       202 pending; applied a moment later (decide_ms)
+    twice true                         the whole answer twice on the connection
 GET /control: how many requests there were, by kind. POST /control {"reset":true} forgets all switches.
 """
 import argparse
@@ -178,6 +179,8 @@ class Handler(BaseHTTPRequestHandler):
             self.drop()
         else:
             self.answer(status, document)
+            if switch.get("twice"):
+                self.answer(status, document)
 
 
 class Server(ThreadingHTTPServer):

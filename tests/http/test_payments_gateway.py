@@ -64,7 +64,7 @@ def test_the_plain_way():
 
 MISCHIEF = [{"drop": "before"}, {"drop": "after"}, {"drop": "half"}, {"status": 500}, {"status": 500, "apply": True},
             {"status": 429, "retry_after": 1}, {"status": 503, "retry_after": 1}, {"garbage": True}, {"wrong_id": True},
-            {"pending": True}, {"delay_before_ms": 1000}, {"delay_after_ms": 1000}]
+            {"pending": True}, {"twice": True}, {"delay_before_ms": 1000}, {"delay_after_ms": 1000}]
 
 
 def test_every_mischief_at_every_operation():
