@@ -37,7 +37,7 @@ struct store_rows {
 void store_rows_add(struct store_rows *rows, const void *bytes, size_t count);
 
 /** What a read does: arg is the caller's argument (copied), result is zeroed memory that goes back to the caller on
- *  STORE_OK and STORE_REJECTED, and so do the rows. */
+ *  STORE_OK and STORE_REJECTED (NULL when the caller wants none); rows go back on STORE_OK. */
 typedef enum store_status (*store_read_fn)(struct store_reader *reader, const void *arg, void *result,
                                            struct store_rows *rows);
 

@@ -94,7 +94,8 @@ static void run(struct db_thread *self, struct db_job *job, struct store_reader 
 {
     struct store_rows rows = {0};
     memset(db_job_result(job), 0, job->result_bytes);
-    enum store_status status = job->fn(reader, db_job_arg(job), db_job_result(job), &rows);
+    enum store_status status =
+        job->fn(reader, db_job_arg(job), job->result_bytes == 0 ? NULL : db_job_result(job), &rows);
     if (status == STORE_OK && rows.failed) {
         status = STORE_NOMEM;
     }
