@@ -30,7 +30,7 @@ def test_a_broken_document_does_not():
     """The linter sees what it is there for: a reference to nowhere, an id given twice, an example that does not fit."""
     with open(DOCUMENT, encoding="utf-8") as file:
         text = file.read()
-    for old, new, rule in (("schemas/Decision\"", "schemas/Nothing\"", "no-unresolved-refs"),
+    for old, new, rule in (("schemas/Decision\"", "schemas/Nowhere\"", "no-unresolved-refs"),
                            ("operationId: getVersion", "operationId: getIndex", "operation-operationId-unique"),
                            ("example: {key: alice, cost: 1}", "example: {key: alice, cost: \"1\"}", "no-invalid-media-type-examples")):
         assert old in text, old
