@@ -424,10 +424,10 @@ def test_kill_9_again_and_again():
 
 
 def test_processes_killed(service):
-    """Kills of deliverer, lanes, manager and supervisor are answered by the tree; everything arrives, in order."""
+    """Kills of manager, deliverers and lanes are answered by the tree; everything arrives, in order."""
     with Receiver() as there, hook(service, there):
         made = []
-        for name in ("webhooks.manager", "webhooks.deliverers", "webhooks.manager", "webhooks.sup"):
+        for name in ("webhooks.manager", "webhooks.deliverers", "webhooks.manager", "webhooks.deliverers"):
             made += [walk(service) for _ in range(2)]
             response = service.post("/v1/processes/%s/exit" % name, {"reason": "kill"})
             assert response.status == 202, response
