@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "api/config/config.h"
 #include "api/payments/gateway.h"
 #include "api/payments/payments.h"
 #include "api/rate_limits/rate_limits.h"
@@ -74,7 +75,7 @@ static void store_event(void *arg, const char *event, const char *detail)
 static size_t schemas_of_rooms(struct store_schema out[SCHEMAS_MAX])
 {
     static const struct store_schema *(*const rooms[])(size_t * count) = {
-        rate_limits_schemas, payments_schemas, gateway_schemas, webhooks_schemas};
+        config_schemas, rate_limits_schemas, payments_schemas, gateway_schemas, webhooks_schemas};
     size_t all = 0;
     for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
         size_t count;
@@ -137,6 +138,12 @@ static bool draining_check(void *ctx, char *detail, size_t bytes)
     return !draining;
 }
 
+static bool config_check(void *ctx, char *detail, size_t bytes)
+{
+    (void)ctx;
+    return config_ready(detail, bytes);
+}
+
 static bool rate_limits_check(void *ctx, char *detail, size_t bytes)
 {
     (void)ctx;
@@ -148,7 +155,7 @@ static bool rate_limits_check(void *ctx, char *detail, size_t bytes)
 
 static bool routes_setup(char *why, size_t bytes)
 {
-    struct route_table tables[] = {system_routes(), rate_limits_routes(), payments_routes(),
+    struct route_table tables[] = {system_routes(), config_routes(), rate_limits_routes(), payments_routes(),
                                    webhooks_routes()};
     app.router = router_create(tables, sizeof(tables) / sizeof(tables[0]), why, bytes);
     return app.router != NULL;
@@ -160,6 +167,7 @@ static void system_room_setup(void)
         {"started", started_check, NULL},
         {"draining", draining_check, NULL},
         {"store", store_check, NULL},
+        {"config", config_check, NULL},
         {"rate_limits", rate_limits_check, NULL},
     };
     system_setup(&(struct system_context){.settings = app.settings,
@@ -238,7 +246,7 @@ static tr_err root_init(const void *arg, tr_sup_flags *flags, const tr_child_spe
     (void)reason;
     static const struct child { /* in the order they start */
         tr_child_spec (*spec)(void);
-    } order[] = {{writer_spec},         {connections_spec},    {rate_limits_child_spec},
+    } order[] = {{writer_spec},         {connections_spec},    {config_child_spec}, {rate_limits_child_spec},
                  {webhooks_child_spec}, {payments_child_spec}, {http_spec}};
     size_t all = sizeof(order) / sizeof(order[0]);
     tr_child_spec *specs = tr_scratch_alloc(all * sizeof(*specs));
@@ -395,6 +403,7 @@ static void serve(const sigset_t *set)
         if (number == SIGHUP) {
             log_event(LOG_INFO, EVENT_SIGNAL_RECEIVED, log_str("signal", "SIGHUP"));
             log_reopen();
+            config_reload_later();
         } else if (number == SIGTERM || number == SIGINT) {
             log_event(LOG_INFO, EVENT_SIGNAL_RECEIVED,
                       log_str("signal", number == SIGTERM ? "SIGTERM" : "SIGINT"));
@@ -477,7 +486,12 @@ static int open_and_run(const sigset_t *set)
         return TROUPED_EXIT_BAD_SETTINGS;
     }
     system_room_setup();
-    int status = store_start();
+    int status = TROUPED_EXIT_BAD_SETTINGS;
+    if (config_setup(app.settings, why, sizeof(why))) {
+        status = store_start();
+    } else {
+        fprintf(stderr, "trouped: %s\n", why);
+    }
     if (status == TROUPED_EXIT_OK) {
         if (!payments_setup(app.settings, app.store, why, sizeof(why))) {
             fprintf(stderr, "trouped: %s\n", why);
@@ -495,6 +509,7 @@ static int open_and_run(const sigset_t *set)
         enum store_status closed = store_close(app.store);
         log_event(LOG_INFO, EVENT_STORE_CLOSED, log_str("status", store_status_name(closed)));
     }
+    config_teardown();
     listener_teardown(app.listener);
     return status;
 }
