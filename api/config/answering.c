@@ -116,7 +116,8 @@ void config_answer_failure(struct http_request *request, enum config_outcome out
         http_answer_problem(request, PROBLEM_VERSION_CONFLICT, "it was changed in the meantime");
         break;
     case CONFIG_NO_SUCH_VERSION:
-        http_answer_problem(request, PROBLEM_CONFIG_VERSION_NOT_FOUND, "the history of this key has no such version");
+        http_answer_problem(request, PROBLEM_CONFIG_VERSION_NOT_FOUND,
+                            "the history of this key has no such version");
         break;
     case CONFIG_WAS_GONE:
         answer_limit(request, "the key was not there at that version: delete it instead");

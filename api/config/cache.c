@@ -199,8 +199,8 @@ enum config_outcome config_edit_commit(config_agent *self, config_edit *edit)
     return CONFIG_DONE;
 }
 
-enum config_outcome config_read(enum store_status (*fn)(struct store_tx *, const void *, void *), const void *arg,
-                                size_t arg_bytes, config_page *page)
+enum config_outcome config_read(enum store_status (*fn)(struct store_tx *, const void *, void *),
+                                const void *arg, size_t arg_bytes, config_page *page)
 {
     enum store_status status = store_writer_run(fn, arg, arg_bytes, page, sizeof(*page), STORE_TIMEOUT_MS);
 

@@ -90,7 +90,8 @@ typedef struct config_result {
 
 /** All steps or none, as one revision. */
 TR_MESSAGE_TERMS(
-    config_change, { tr_term ops; }, offsetof(config_change, ops)); /* a string: config_op, one behind the other */
+    config_change, { tr_term ops; },
+    offsetof(config_change, ops)); /* a string: config_op, one behind the other */
 TR_MESSAGE_TERMS(
     config_changed,
     {
@@ -132,8 +133,8 @@ TR_MESSAGE_TERMS(
         tr_term changed;
         tr_term removed;
         tr_term dropped;
-        uint32_t counts[4];                       /* how many there were */
-        tr_term why;                              /* a string, with CONFIG_INVALID */
+        uint32_t counts[4]; /* how many there were */
+        tr_term why;        /* a string, with CONFIG_INVALID */
     },
     offsetof(config_reloaded, added), offsetof(config_reloaded, changed), offsetof(config_reloaded, removed),
     offsetof(config_reloaded, dropped), offsetof(config_reloaded, why));
@@ -152,7 +153,7 @@ struct config_service {
     const struct settings *settings;
     config_row *layers; /* as read at start; malloc */
     size_t layers_bytes;
-    uint32_t synced;  /* atomic: they were compared with what was recorded */
+    uint32_t synced; /* atomic: they were compared with what was recorded */
 };
 extern struct config_service config_service;
 

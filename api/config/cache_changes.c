@@ -54,7 +54,7 @@ static void put(const config_agent *self, config_edit *edit, const config_op *op
     result->secret = parts.override_secret;
 }
 
-static void delete(const config_agent *self, config_edit *edit, const config_op *op, config_result *result)
+static void drop(const config_agent *self, config_edit *edit, const config_op *op, config_result *result)
 {
     config_parts parts = config_agent_parts(self, op_key(op));
 
@@ -86,7 +86,7 @@ static enum config_outcome do_all(config_agent *self, struct text ops, config_re
         if (op->kind == CONFIG_PUT) {
             put(self, &edit, op, &results[n]);
         } else if (op->kind == CONFIG_DELETE) {
-            delete (self, &edit, op, &results[n]);
+            drop(self, &edit, op, &results[n]);
         }
     }
     *at_ms = edit.at_ms;

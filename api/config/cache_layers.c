@@ -83,7 +83,7 @@ static void take_all(config_agent *self, config_edit *edit, const config_row *la
         bool has_layer = (const char *)layer < end;
         int order = i == self->count ? 1
                     : !has_layer     ? -1
-                                     : config_key_compare(config_row_key(self->rows[i]), config_row_key(layer));
+                                 : config_key_compare(config_row_key(self->rows[i]), config_row_key(layer));
         struct text key = order <= 0 ? config_row_key(self->rows[i]) : config_row_key(layer);
         take_key(self, edit, key, order >= 0 ? layer : NULL, keep_overrides, telling);
         i += order <= 0;

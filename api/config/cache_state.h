@@ -56,8 +56,8 @@ enum config_outcome config_edit_commit(config_agent *self, config_edit *edit);
 void config_edit_drop(config_edit *edit);
 
 /** A store function that only reads. Errors: CONFIG_STORAGE_FAILED.  Blocks: parks the agent. */
-enum config_outcome config_read(enum store_status (*fn)(struct store_tx *, const void *, void *), const void *arg,
-                                size_t arg_bytes, config_page *page);
+enum config_outcome config_read(enum store_status (*fn)(struct store_tx *, const void *, void *),
+                                const void *arg, size_t arg_bytes, config_page *page);
 
 /* The functions that run inside the agent. */
 void config_agent_change(config_agent *self, const config_change *change, config_changed *out);

@@ -167,7 +167,7 @@ void config_route_put(struct http_request *request)
 
 /* ---- DELETE ---- */
 
-static void delete(struct http_request *request)
+static void drop(struct http_request *request)
 {
     config_changed told;
     config_result result;
@@ -202,7 +202,7 @@ void config_route_delete(struct http_request *request)
     struct change_job *job = job_of(request);
     if (job != NULL && expected_of(request, key, &job->expected) &&
         make_op(request, job, CONFIG_DELETE, (struct text){0}, CONFIG_PLAIN)) {
-        http_request_spawn(request, delete);
+        http_request_spawn(request, drop);
     }
 }
 
@@ -285,8 +285,8 @@ static void write_names(struct json_out *out, const char *name, tr_term list)
 static void answer_reloaded(struct http_request *request, const config_reloaded *told)
 {
     struct json_out *out = http_answer_out(request);
-    size_t named = tr_term_count(told->added) + tr_term_count(told->changed) +
-                   tr_term_count(told->removed) + tr_term_count(told->dropped);
+    size_t named = tr_term_count(told->added) + tr_term_count(told->changed) + tr_term_count(told->removed) +
+                   tr_term_count(told->dropped);
 
     json_out_open_object(out);
     json_out_key(out, "revision");
@@ -295,9 +295,9 @@ static void answer_reloaded(struct http_request *request, const config_reloaded 
     write_names(out, "changed", told->changed);
     write_names(out, "removed", told->removed);
     write_names(out, "dropped_overrides", told->dropped);
-    json_out_member_bool(
-        out, "truncated",
-        named < (size_t)told->counts[0] + told->counts[1] + told->counts[2] + told->counts[3]);
+    json_out_member_bool(out, "truncated",
+                         named <
+                             (size_t)told->counts[0] + told->counts[1] + told->counts[2] + told->counts[3]);
     json_out_close_object(out);
     http_answer_json(request, 200);
 }

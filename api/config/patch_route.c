@@ -220,8 +220,7 @@ static void patch_all(struct http_request *request)
         http_answer_call_failed(request, err);
         return;
     }
-    const config_result *results =
-        (const config_result *)(const void *)tr_string_bytes(told.results, NULL);
+    const config_result *results = (const config_result *)(const void *)tr_string_bytes(told.results, NULL);
     if (told.outcome == CONFIG_DONE) {
         answer_versions(request, patch, results, told.revision);
     } else if (told.outcome == CONFIG_CONFLICT || told.outcome == CONFIG_NO_SUCH_KEY) {

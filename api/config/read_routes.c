@@ -123,8 +123,8 @@ static void write_past(struct http_request *request, const struct history_job *j
                               .secret = past->secret || job->is_secret,
                               .at_ms = past->at_ms};
         config_entry_write(out, &entry, job->reveal);
-        next = (struct text){cursor, (size_t)snprintf(cursor, sizeof(cursor), "%llu",
-                                                      (unsigned long long)past->version)};
+        next = (struct text){
+            cursor, (size_t)snprintf(cursor, sizeof(cursor), "%llu", (unsigned long long)past->version)};
         past = (const config_past *)(const void *)((const char *)past + past->bytes);
     }
     json_out_close_array(out);

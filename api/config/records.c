@@ -60,9 +60,9 @@ static enum store_status put_history(struct store_tx *tx, const config_parts *pa
         return status;
     }
     /* What was kept below the floor as the version that held, and holds no more. */
-    return store_tx_run(tx, "DELETE FROM config_history WHERE key = ?1 AND version < ?2 AND revision <= ?3",
-                        STORE_VALUES(bind(parts->key), store_int((int64_t)parts->version),
-                                     store_int((int64_t)floor)));
+    return store_tx_run(
+        tx, "DELETE FROM config_history WHERE key = ?1 AND version < ?2 AND revision <= ?3",
+        STORE_VALUES(bind(parts->key), store_int((int64_t)parts->version), store_int((int64_t)floor)));
 }
 
 static enum store_status forget(struct store_tx *tx, const config_commit *commit)
@@ -235,13 +235,13 @@ enum store_status config_sql_history(struct store_tx *tx, const void *arg, void 
 {
     const config_history_ask *ask = arg;
     struct filling filling = {.page = result};
-    enum store_status status = store_tx_query(
-        tx,
-        "SELECT version, revision, at_ms, source, secret, value FROM config_history "
-        "WHERE key = ?1 AND version < ?2 ORDER BY version DESC LIMIT ?3",
-        STORE_VALUES(store_text_n(ask->key, ask->key_bytes), store_int((int64_t)ask->before),
-                     store_int(ask->limit)),
-        past_row, &filling);
+    enum store_status status =
+        store_tx_query(tx,
+                       "SELECT version, revision, at_ms, source, secret, value FROM config_history "
+                       "WHERE key = ?1 AND version < ?2 ORDER BY version DESC LIMIT ?3",
+                       STORE_VALUES(store_text_n(ask->key, ask->key_bytes), store_int((int64_t)ask->before),
+                                    store_int(ask->limit)),
+                       past_row, &filling);
 
     if (status == STORE_OK && filling.corrupt) {
         status = STORE_CORRUPT;

@@ -47,7 +47,7 @@ typedef struct config_page {
 
 /* One version of a key. */
 typedef struct config_past {
-    uint32_t bytes; /* of this record; a multiple of 8 */
+    uint32_t bytes;       /* of this record; a multiple of 8 */
     uint32_t value_bytes; /* CONFIG_NO_VALUE: the key went away */
     uint64_t version;
     uint64_t revision;

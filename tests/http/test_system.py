@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The service seen from outside: health, metrics, description, version, processes, supervisors."""
+import json
 import re
 import signal
 import urllib.parse
@@ -210,7 +211,7 @@ class Examples:
             if parameter["in"] == "path":
                 path = path.replace("{%s}" % parameter["name"], urllib.parse.quote(value, safe=""))
             elif parameter["in"] == "query":
-                query.append(parameter["name"] + "=" + urllib.parse.quote(str(value), safe=""))
+                query.append(parameter["name"] + "=" + urllib.parse.quote(json.dumps(value) if isinstance(value, bool) else str(value), safe=""))
             else:
                 headers[parameter["name"]] = value
         body = None
@@ -344,6 +345,7 @@ def execute_others(service, document, examples):
     for token in ("tok_insufficient_funds", "tok_timeout"):
         target = "/v1/payments/%s/authorize" % fresh_payment(service, "authorizePayment")
         examples.answered(authorize, service.post(target, {"card_token": token}))
+    examples.answered(document["paths"]["/v1/config/{key}"]["get"], service.get("/v1/config/none"))
     examples.answered(document["paths"]["/v1/processes"]["get"], service.get("/v1/processes?sort=x"))
     examples.answered(document["paths"]["/v1/processes/{pid}"]["get"], service.get("/v1/processes/nobody"))
     answer = service.get("/nothing/here")  # what no operation answers, each one's default describes
