@@ -68,7 +68,7 @@ static void put_row(config_agent *self, config_row *row)
         tr_free(self->rows[at]);
     } else {
         self->rows = grown(self->rows, self->count, &self->room);
-        memmove(&self->rows[at + 1], &self->rows[at], (self->count - at) * sizeof(*self->rows));
+        memmove(&self->rows[at + 1], &self->rows[at], (self->count - at) * sizeof(config_row *));
         self->count++;
     }
     self->rows[at] = row;

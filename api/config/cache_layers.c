@@ -32,7 +32,10 @@ static void tell_seen(struct telling *telling, bool was, bool is, struct text ke
 /* Two texts, either of which may be absent. */
 static bool same_text(struct text one, struct text other)
 {
-    return (one.bytes == NULL) == (other.bytes == NULL) && text_equal(one, other);
+    if (one.bytes == NULL || other.bytes == NULL) {
+        return one.bytes == other.bytes;
+    }
+    return text_equal(one, other);
 }
 
 static bool same_seen(const config_parts *one, const config_parts *other)

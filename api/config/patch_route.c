@@ -16,8 +16,11 @@ struct patch_body {
 };
 
 static const struct json_member patch_members[] = {
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the macro compares the sizes of pointers */
     JSON_MEMBER("puts", JSON_OBJECT, struct patch_body, puts),
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the macro compares the sizes of pointers */
     JSON_MEMBER("deletes", JSON_ARRAY, struct patch_body, deletes, .min = 0, .max = CONFIG_OPS_MAX),
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the macro compares the sizes of pointers */
     JSON_MEMBER("expect", JSON_OBJECT, struct patch_body, expect),
 };
 static const struct json_shape patch_shape = JSON_SHAPE(patch_members);

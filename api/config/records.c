@@ -227,7 +227,9 @@ static int past_row(void *arg, const struct store_row *row)
                           .at_ms = store_row_int(row, 2),
                           .source = (uint8_t)source,
                           .secret = store_row_int(row, 4) != 0};
-    (void)text_put(past->value, value);
+    if (value.bytes != NULL) {
+        (void)text_put(past->value, value);
+    }
     return 0;
 }
 
