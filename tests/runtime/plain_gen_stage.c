@@ -305,6 +305,19 @@ static void kill_some(uint32_t *seed)
     }
 }
 
+/* And waits for their end: one that still runs would mark events of the next round. */
+static void kill_all(_Atomic tr_pid *pids, int count)
+{
+    for (int i = 0; i < count; i++) {
+        tr_exit_signal(tr_to(pids[i]), TR_ATOM(KILL));
+    }
+    for (int i = 0; i < count; i++) {
+        while (tr_is_alive(pids[i])) {
+            tr_sleep(1);
+        }
+    }
+}
+
 static void killed_in_the_flow(const void *arg)
 {
     (void)arg;
@@ -317,15 +330,9 @@ static void killed_in_the_flow(const void *arg)
         for (uint32_t i = 0; i < ALL; i += 97) {
             PLAIN_CHECK(atomic_load(&seen[i]) <= 1); /* lost with who was killed, but never twice */
         }
-        for (int i = 0; i < SINKS; i++) {
-            tr_exit_signal(tr_to(sinks[i]), TR_ATOM(KILL));
-        }
-        for (int i = 0; i < MIDDLES; i++) {
-            tr_exit_signal(tr_to(middles[i]), TR_ATOM(KILL));
-        }
-        for (int i = 0; i < PRODUCERS; i++) {
-            tr_exit_signal(tr_to(producers[i]), TR_ATOM(KILL));
-        }
+        kill_all(sinks, SINKS);
+        kill_all(middles, MIDDLES);
+        kill_all(producers, PRODUCERS);
         while (tr_receive(NULL, NULL, 0) != NULL) {
         }
     }
