@@ -40,6 +40,34 @@ void client_core_cancel(struct transfer *transfer)
     }
 }
 
+/* ---- connections ---- */
+
+static bool flip(struct client_core *core, curl_socket_t fd, bool wanted)
+{
+    uint64_t bit = UINT64_C(1) << ((unsigned)fd % 64);
+    if (fd < 0 || fd >= CLIENT_FDS_MAX || ((core->established[fd / 64] & bit) != 0) == wanted) {
+        return false;
+    }
+    core->established[fd / 64] ^= bit;
+    return true;
+}
+
+void client_core_connected(struct client_core *core, curl_socket_t fd)
+{
+    if (flip(core, fd, true)) {
+        __atomic_add_fetch(&core->connections, 1, __ATOMIC_RELAXED);
+        __atomic_add_fetch(&core->connected, 1, __ATOMIC_RELAXED);
+        metric_count(http_client_the.metrics.connects, 1);
+    }
+}
+
+void client_core_closed(struct client_core *core, curl_socket_t fd)
+{
+    if (flip(core, fd, false)) {
+        __atomic_sub_fetch(&core->connections, 1, __ATOMIC_RELAXED);
+    }
+}
+
 /* ---- transfers ---- */
 
 static void running_add(struct client_core *core, struct transfer *transfer)

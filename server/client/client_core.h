@@ -19,6 +19,8 @@
 
 struct transfer;
 
+#define CLIENT_FDS_MAX 65536 /* descriptors beyond are not counted */
+
 struct client_core {
     struct transfer *arrivals, *cancels;                      /* atomic: stacks */
     uint64_t started, finished, cancelled, connected, reused; /* atomic */
@@ -30,6 +32,7 @@ struct client_core {
     uv_timer_t idle;
     CURLM *multi;
     struct transfer *running;
+    uint64_t established[CLIENT_FDS_MAX / 64]; /* bit fd: a connection that was counted */
 };
 
 struct client_metrics {
@@ -48,6 +51,10 @@ extern struct http_client http_client_the;
 
 /** The core of the calling thread; NULL when there is no client or no loop. */
 struct client_core *client_core_here(void);
+/** A connection was made on fd, or is used again; fd is closed. libcurl closes some that never came so far without a
+ *  word, which is why they are counted by descriptor. Context: the core's thread. */
+void client_core_connected(struct client_core *core, curl_socket_t fd);
+void client_core_closed(struct client_core *core, curl_socket_t fd);
 /** Hands a transfer to its core. Context: any thread. */
 void client_core_begin(struct transfer *transfer);
 /** Lets go of a transfer in the name of its process, whatever became of it. Context: any thread. */

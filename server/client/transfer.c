@@ -285,21 +285,28 @@ static curl_socket_t socket_open(void *ctx, curlsocktype purpose, struct curl_so
         return CURL_SOCKET_BAD;
     }
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    if (fd < 0) {
-        return CURL_SOCKET_BAD;
-    }
-    __atomic_add_fetch(&transfer->core->connections, 1, __ATOMIC_RELAXED);
-    __atomic_add_fetch(&transfer->core->connected, 1, __ATOMIC_RELAXED);
-    metric_count(http_client_the.metrics.connects, 1);
-    return fd;
+    transfer->opened[transfer->opened_count++ % TRANSFER_SOCKETS] = fd;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
 }
 
 /* A connection outlives the transfer that opened it. */
 static int socket_close(void *ctx, curl_socket_t fd)
 {
-    struct client_core *core = ctx;
-    __atomic_sub_fetch(&core->connections, 1, __ATOMIC_RELAXED);
+    client_core_closed(ctx, fd);
     return close(fd);
+}
+
+/* Of several that were tried, the one that has a peer. */
+static void note_connection(struct transfer *transfer)
+{
+    struct sockaddr_storage peer;
+    for (unsigned i = 0; i < TRANSFER_SOCKETS && i < transfer->opened_count; i++) {
+        socklen_t bytes = sizeof(peer);
+        if (getpeername(transfer->opened[i], (struct sockaddr *)&peer, &bytes) == 0) {
+            client_core_connected(transfer->core, transfer->opened[i]);
+        }
+    }
+    transfer->opened_count = 0;
 }
 
 /* Connected, nothing sent. The connection may be one that was kept after a call that was allowed more. */
@@ -313,6 +320,7 @@ static int request_begins(void *ctx, char *remote, char *local, int remote_port,
         transfer->refused_private = true;
         return CURL_PREREQFUNC_ABORT;
     }
+    note_connection(transfer);
     transfer->sending = true;
     return CURL_PREREQFUNC_OK;
 }

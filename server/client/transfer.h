@@ -12,6 +12,8 @@
 
 #include "server/client/client_core.h"
 
+#define TRANSFER_SOCKETS 8u
+
 struct transfer {
     tr_resource resource; /* of the process */
     uint32_t holders;     /* atomic */
@@ -30,6 +32,8 @@ struct transfer {
     /* under way */
     CURL *easy;
     bool sending, refused_private, too_large;
+    curl_socket_t opened[TRANSFER_SOCKETS]; /* tried for a connection */
+    unsigned opened_count;
     char *bytes; /* the answer's body so far */
     size_t count, room;
     size_t head_bytes;

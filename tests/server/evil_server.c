@@ -124,6 +124,9 @@ static bool read_request(int fd, char *head, char **body, size_t *body_bytes)
         count += (size_t)got;
         head[count] = '\0';
         end = strstr(head, "\r\n\r\n");
+        if (head[0] < 'A') { /* no HTTP: TLS, say */
+            return false;
+        }
     }
     const char *length = end == NULL ? NULL : strstr(head, "Content-Length: ");
     *body_bytes = length == NULL ? 0 : (size_t)strtoul(length + 16, NULL, 10);

@@ -1,4 +1,5 @@
 /* The HTTP client against a server that misbehaves, with callers that are killed, on two workers. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,18 @@ static bool eventually(bool (*holds)(void))
     return false;
 }
 
+/* Descriptors of this process. */
+static int descriptors(void)
+{
+    int open = 0;
+    for (int fd = 0; fd < 4096; fd++) {
+        open += fcntl(fd, F_GETFD) >= 0;
+    }
+    return open;
+}
+
+static int descriptors_before; /* 0: nothing ran yet; libraries keep some from their first use on */
+
 static void node_start(uint32_t transfers_max)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -55,10 +68,14 @@ static void node_end(void)
     http_client_stats_get(&client);
     tr_node_stats stats;
     tr_node_stats_get(&stats);
-    PLAIN_CHECK(client.transfers == 0 && client.connections == 0);
+    if (!PLAIN_CHECK(client.transfers == 0 && client.connections == 0)) {
+        fprintf(stderr, "%ld transfers, %ld connections\n", (long)client.transfers, (long)client.connections);
+    }
     PLAIN_CHECK(stats.bytes_allocated == stats.bytes_freed);
     http_client_teardown();
     evil_stop();
+    PLAIN_CHECK(descriptors_before == 0 || descriptors() == descriptors_before);
+    descriptors_before = descriptors();
 }
 
 /* One process that must end normally. */
@@ -187,7 +204,9 @@ static void unsent(const void *arg)
     PLAIN_CHECK(failure_at("no url", true) != HTTP_FAILURE_NONE);
     PLAIN_CHECK(failure_at("http://user@127.0.0.1/", true) == HTTP_FAILURE_BAD_URL);
     PLAIN_CHECK(failure_at("http://127.0.0.1:1/", true) == HTTP_FAILURE_CONNECT);
-    PLAIN_CHECK(failure_at("http://name.invalid/", true) == HTTP_FAILURE_RESOLVE);
+    enum http_failure unknown =
+        failure_at("http://name.invalid/", true); /* a resolver may be slow to say so */
+    PLAIN_CHECK(unknown == HTTP_FAILURE_RESOLVE || unknown == HTTP_FAILURE_TIMEOUT);
     snprintf(url, sizeof(url), "https://127.0.0.1:%u/garbage", port);
     PLAIN_CHECK(failure_at(url, true) == HTTP_FAILURE_TLS);
     struct http_reply reply;
