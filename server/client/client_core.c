@@ -1,7 +1,10 @@
 /* One core's part of the HTTP client: libcurl's multi handle in its loop. */
+#define _GNU_SOURCE
 #include "server/client/client_core.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "server/client/transfer.h"
 
@@ -155,10 +158,16 @@ static void settle(struct client_core *core)
 
 /* ---- libcurl in the loop ---- */
 
+/* libcurl 7.88 closes a socket that never came to a connection without a word, and says only afterwards that it is
+ * not to be watched any more; by then its number may be another thread's, or that of the next attempt. So the loop
+ * watches a descriptor of its own, and a watch whose number is opened anew is bound to the new socket. */
 struct watch {
     uv_poll_t poll; /* first: closing gives it back */
     struct client_core *core;
-    curl_socket_t fd;
+    struct watch *next, **link; /* in core->watches */
+    curl_socket_t fd;           /* libcurl's */
+    int own;
+    int events;
 };
 
 static void watch_closed(uv_handle_t *handle)
@@ -181,14 +190,59 @@ static void watch_rang(uv_poll_t *poll, int status, int events)
 static struct watch *watch_new(struct client_core *core, curl_socket_t fd)
 {
     struct watch *watch = calloc(1, sizeof(*watch));
-    if (watch == NULL || uv_poll_init_socket(core->loop, &watch->poll, fd) != 0) {
+    int own = watch == NULL ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (own < 0 || uv_poll_init(core->loop, &watch->poll, own) != 0) {
+        if (own >= 0) {
+            close(own);
+        }
         free(watch);
         return NULL;
     }
-    watch->core = core;
+    *watch = (struct watch){.poll = watch->poll, .core = core, .next = core->watches, .link = &core->watches};
     watch->fd = fd;
+    watch->own = own;
+    if (core->watches != NULL) {
+        core->watches->link = &watch->next;
+    }
+    core->watches = watch;
     curl_multi_assign(core->multi, fd, watch);
     return watch;
+}
+
+static void watch_end(struct watch *watch)
+{
+    *watch->link = watch->next;
+    if (watch->next != NULL) {
+        watch->next->link = watch->link;
+    }
+    uv_poll_stop(&watch->poll);
+    uv_close((uv_handle_t *)&watch->poll, watch_closed);
+    close(watch->own);
+}
+
+static void watch_wants(struct watch *watch, int what)
+{
+    watch->events = (what & CURL_POLL_IN) != 0 ? UV_READABLE : 0;
+    watch->events |= (what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0;
+    uv_poll_start(&watch->poll, watch->events, watch_rang);
+}
+
+/* The copy keeps its number, and stands for the new socket. */
+static void watch_rebind(struct watch *watch)
+{
+    uv_poll_stop(&watch->poll);
+    if (dup3(watch->fd, watch->own, O_CLOEXEC) >= 0) {
+        uv_poll_start(&watch->poll, watch->events, watch_rang);
+    }
+}
+
+void client_core_opened(struct client_core *core, curl_socket_t fd)
+{
+    for (struct watch *watch = core->watches; watch != NULL; watch = watch->next) {
+        if (watch->fd == fd) {
+            watch_rebind(watch);
+        }
+    }
 }
 
 /* Without memory a socket is not watched: its transfer ends by its time-out. */
@@ -199,18 +253,17 @@ static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *ctx, void
     struct watch *watch = assigned;
     if (what == CURL_POLL_REMOVE) {
         if (watch != NULL) {
-            uv_poll_stop(&watch->poll);
-            uv_close((uv_handle_t *)&watch->poll, watch_closed);
+            watch_end(watch);
             curl_multi_assign(core->multi, fd, NULL);
         }
         return 0;
     }
-    if (watch == NULL && (watch = watch_new(core, fd)) == NULL) {
-        return 0;
+    if (watch == NULL) {
+        watch = watch_new(core, fd);
     }
-    int events = (what & CURL_POLL_IN) != 0 ? UV_READABLE : 0;
-    events |= (what & CURL_POLL_OUT) != 0 ? UV_WRITABLE : 0;
-    uv_poll_start(&watch->poll, events, watch_rang);
+    if (watch != NULL) {
+        watch_wants(watch, what);
+    }
     return 0;
 }
 

@@ -18,6 +18,7 @@
 #include <uv.h>
 
 struct transfer;
+struct watch;
 
 #define CLIENT_FDS_MAX 65536 /* descriptors beyond are not counted */
 
@@ -32,6 +33,7 @@ struct client_core {
     uv_timer_t idle;
     CURLM *multi;
     struct transfer *running;
+    struct watch *watches;                     /* sockets in the loop */
     uint64_t established[CLIENT_FDS_MAX / 64]; /* bit fd: a connection that was counted */
 };
 
@@ -54,6 +56,8 @@ struct client_core *client_core_here(void);
 /** A connection was made on fd, or is used again; fd is closed. libcurl closes some that never came so far without a
  *  word, which is why they are counted by descriptor. Context: the core's thread. */
 void client_core_connected(struct client_core *core, curl_socket_t fd);
+/** libcurl gets this socket for a new connection. Context: the core's thread. */
+void client_core_opened(struct client_core *core, curl_socket_t fd);
 void client_core_closed(struct client_core *core, curl_socket_t fd);
 /** Hands a transfer to its core. Context: any thread. */
 void client_core_begin(struct transfer *transfer);

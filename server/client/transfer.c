@@ -285,8 +285,12 @@ static curl_socket_t socket_open(void *ctx, curlsocktype purpose, struct curl_so
         return CURL_SOCKET_BAD;
     }
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd < 0) {
+        return CURL_SOCKET_BAD;
+    }
+    client_core_opened(transfer->core, fd);
     transfer->opened[transfer->opened_count++ % TRANSFER_SOCKETS] = fd;
-    return fd < 0 ? CURL_SOCKET_BAD : fd;
+    return fd;
 }
 
 /* A connection outlives the transfer that opened it. */
