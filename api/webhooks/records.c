@@ -331,8 +331,8 @@ static const char *const sweeps[] = {
     "AND (at_ms < ?1 OR id <= (SELECT max(id) FROM webhooks_deliveries) - ?2)",
     "DELETE FROM webhooks_outbox WHERE id IN (SELECT o.id FROM webhooks w JOIN webhooks_outbox o ON o.webhook = w.id "
     "WHERE w.state <> 0 AND w.disabled_at_ms < ?1 LIMIT " SLICE ")",
-    "UPDATE webhooks SET waiting = (SELECT count(*) FROM webhooks_outbox o WHERE o.webhook = webhooks.id) "
-    "WHERE state <> 0 AND disabled_at_ms < ?1 AND waiting <> 0",
+    ("UPDATE webhooks SET waiting = (SELECT count(*) FROM webhooks_outbox o WHERE o.webhook = webhooks.id) "
+     "WHERE state <> 0 AND disabled_at_ms < ?1 AND waiting <> 0"),
 };
 #define SWEEPS_WITH_VALUES 3 /* from here on */
 
