@@ -106,6 +106,7 @@ static const struct json_member creation_members[] = {
     JSON_MEMBER("currency", JSON_TEXT, struct creation, currency, .required = true),
     JSON_MEMBER("reference", JSON_TEXT, struct creation, reference, .nullable = true, .min = 1,
                 .max = PAYMENT_REFERENCE_MAX),
+    /* NOLINTNEXTLINE(bugprone-sizeof-expression): the macro compares the sizes of pointers */
     JSON_MEMBER("metadata", JSON_OBJECT, struct creation, metadata, .nullable = true),
     JSON_MEMBER("refunds", JSON_WORD, struct creation, refunds, .words = refund_words),
 };
@@ -157,7 +158,7 @@ bool payment_read(const cJSON *body, struct json_arena *arena, struct payment *p
                                 .refunds_multiple = creation.refunds == 1,
                                 .has_reference = creation.reference.bytes != NULL};
     memcpy(payment->currency, creation.currency.bytes, 3);
-    if (payment->has_reference) {
+    if (creation.reference.bytes != NULL) {
         memcpy(payment->reference, creation.reference.bytes, creation.reference.count);
     }
     return copy_metadata(creation.metadata, arena, &payment->metadata, errors);

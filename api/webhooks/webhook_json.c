@@ -102,6 +102,7 @@ bool webhook_read(const cJSON *body, const struct webhook_rules *rules, struct w
 
 static void write_events(struct json_out *out, const char *events)
 {
+    TR_CHECK(events != NULL);
     json_out_key(out, "events");
     json_out_open_array(out);
     while (*events != '\0') {
