@@ -48,9 +48,12 @@ static bool read_answer(const cJSON *body, struct answer *answer)
         return false;
     }
     answer->status = status_of(status);
+    if (answer->status != APPLIED) {
+        return answer->status >= 0;
+    }
     const cJSON *amount = cJSON_GetObjectItemCaseSensitive(body, "amount");
-    return answer->status >= 0 &&
-           (answer->status != APPLIED || (amount != NULL && json_integer(amount, &answer->amount)));
+    return amount != NULL && json_integer(amount, &answer->amount) &&
+           answer->currency.count == CURRENCY_BYTES - 1; /* cut to size, another one would look like ours */
 }
 
 static void copy(char *out, size_t bytes, struct text text)

@@ -62,6 +62,19 @@ static size_t write_body(const struct gateway_operation *operation, char out[BOD
     return text.count;
 }
 
+/* Statuses that are given before an operation is looked at, by a gateway or by whoever stands before it. All others of the 4xx may
+ * come from a proxy that lost patience while the gateway went on (408, 499), or from nobody knows whom. */
+static bool is_refused_at_the_door(unsigned status)
+{
+    static const unsigned refusals[] = {400, 401, 403, 404, 405, 413, 415, 422, 429};
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++) {
+        if (refusals[i] == status) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The gateway spoke; its status says how its body is to be taken (GATEWAY.md, answers). */
 static void judge_status(const struct http_reply *reply, const struct gateway_operation *operation,
                          struct attempt *attempt, struct gateway_outcome *out)
@@ -72,16 +85,13 @@ static void judge_status(const struct http_reply *reply, const struct gateway_op
                                                            .count = reply->body->size};
     snprintf(detail, sizeof(detail), "status_%u", reply->status);
     attempt->breaker = reply->status >= 500 ? BREAKER_FAILURE : BREAKER_SUCCESS;
-    attempt->may_have_arrived = reply->status != 429;
+    attempt->may_have_arrived = !is_refused_at_the_door(reply->status);
     attempt->again = reply->status == 429 || reply->status >= 500;
     attempt->wait_ms = reply->retry_after_ms > 0 ? reply->retry_after_ms : 0;
     if (reply->status == 200 || reply->status == 202 || reply->status == 402 || reply->status == 409) {
         gateway_answer_read(body, operation, out);
-    } else if (reply->status == 429 || (reply->status >= 400 && reply->status < 500)) {
-        attempt->may_have_arrived = false; /* refused at the door */
-        say(out, GATEWAY_NEVER, detail);
     } else {
-        say(out, GATEWAY_UNKNOWN, detail);
+        say(out, attempt->may_have_arrived ? GATEWAY_UNKNOWN : GATEWAY_NEVER, detail);
     }
 }
 
