@@ -9,8 +9,8 @@ Switches: POST /control with {"kind":"authorize|capture|refund|cancel|query|*","
     delay_before_ms, delay_after_ms    wait before it is applied / after it, before the answer
     drop "before" | "after" | "half"   close the connection before applying / after it / in the middle of the answer
     status N, retry_after N            answer with this status; applied only with "apply": true
-    garbage true                       an answer that is no JSON; wrong_amount, wrong_id: one that is wrong
-    pending true                       202 pending; applied a moment later (decide_ms)
+    garbage true                       an answer that is no JSON; wrong_amount, wrong_id, wrong_currency "EUR": one that is wrong
+    pending true                       202 pending, to queries as well; applied a moment later (decide_ms)
     twice true                         the whole answer twice on the connection
 GET /control: how many requests there were, by kind. POST /control {"reset":true} forgets all switches.
 """
@@ -24,13 +24,20 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 DECLINED = {"tok_declined": "card_declined", "tok_insufficient_funds": "insufficient_funds", "tok_expired_card": "expired_card"}
 
 
+CONTENT = ("id", "payment", "kind", "amount", "currency")
+
+
+class Mismatch(Exception):
+    """A known id with another content."""
+
+
 class Ledger:
     """What happened, in memory and in the file. All of it under one lock."""
 
     def __init__(self, path):
         self.file = open(path, "a+", encoding="utf-8")
         self.file.seek(0)
-        self.entries = {}
+        self.entries, self.pending = {}, {}
         for line in self.file:
             entry = json.loads(line)
             self.entries[entry["id"]] = entry
@@ -55,19 +62,32 @@ class Ledger:
             return None if asked["amount"] <= (total["capture"] or total["authorize"]) - total["refund"] else "amount_too_large"
         return "already_captured" if total["capture"] or total["refund"] else None
 
+    def known(self, asked):
+        """The entry of an id, None when there is none. Raises: another content under the same id."""
+        entry = self.entries.get(asked["id"]) or self.pending.get(asked["id"])
+        if entry and any(entry[key] != asked[key] for key in CONTENT):
+            raise Mismatch
+        return entry
+
+    def hold(self, asked):
+        """Takes it on without deciding."""
+        with self.lock:
+            if not self.known(asked):
+                self.pending[asked["id"]] = {**{key: asked[key] for key in CONTENT}, "result": "pending", "asked": asked}
+
     def carry_out(self, asked):
         with self.lock:
-            if asked["id"] in self.entries:
+            if self.known(asked) and asked["id"] in self.entries:
                 return self.entries[asked["id"]]
+            self.pending.pop(asked["id"], None)
             code = self.judge(asked)
-            entry = {key: asked[key] for key in ("id", "payment", "kind", "amount", "currency")}
+            entry = {key: asked[key] for key in CONTENT}
             return self.append({**entry, "result": "declined", "decline_code": code} if code else {**entry, "result": "applied"})
 
     def fence(self, asked):
+        """What is known of it; void from now on when nothing is."""
         with self.lock:
-            if asked["id"] in self.entries:
-                return self.entries[asked["id"]]
-            return self.append({**{key: asked[key] for key in ("id", "payment", "kind", "amount", "currency")}, "result": "void"})
+            return self.known(asked) or self.append({**{key: asked[key] for key in CONTENT}, "result": "void"})
 
 
 class Switches:
@@ -99,6 +119,8 @@ def shown(entry):
                      "reference": "ch_" + entry["id"][3:]}
     if entry["result"] == "declined":
         return 402, {"id": entry["id"], "status": "declined", "decline_code": entry["decline_code"]}
+    if entry["result"] == "pending":
+        return 202, {"id": entry["id"], "status": "pending"}
     return 409, {"id": entry["id"], "status": "void"}
 
 
@@ -140,7 +162,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(400, {"error": "the key is not the id"})
             return
         query = self.path == "/operations/%s/query" % asked["id"]
-        self.serve(asked, query, self.switches.take("query" if query else asked["kind"]))
+        try:
+            self.serve(asked, query, self.switches.take("query" if query else asked["kind"]))
+        except Mismatch:
+            self.answer(400, {"error": "this id is another operation"})
 
     def serve(self, asked, query, switch):
         time.sleep(switch.get("delay_before_ms", 0) / 1000)
@@ -150,9 +175,10 @@ class Handler(BaseHTTPRequestHandler):
         if "status" in switch and not switch.get("apply"):
             self.answer(switch["status"], {}, [("Retry-After", str(switch["retry_after"]))] if "retry_after" in switch else ())
             return
-        if switch.get("pending"):
-            self.answer(202, {"id": asked["id"], "status": "pending"})
-            threading.Timer(switch.get("decide_ms", 300) / 1000, self.ledger.carry_out, (asked,)).start()
+        if switch.get("pending") and not query:
+            self.ledger.hold(asked)
+            threading.Timer(switch.get("decide_ms", 700) / 1000, self.ledger.carry_out, (asked,)).start()
+            self.tell(self.ledger.pending[asked["id"]], {})
             return
         entry = self.ledger.fence(asked) if query else self.ledger.carry_out(asked)
         time.sleep(switch.get("delay_after_ms", 0) / 1000)
@@ -169,6 +195,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, b"<html>")
         elif switch.get("wrong_amount"):
             self.answer(status, {**document, "amount": entry["amount"] + 1})
+        elif switch.get("wrong_currency"):
+            self.answer(status, {**document, "currency": switch["wrong_currency"]})
         elif switch.get("wrong_id"):
             self.answer(status, {**document, "id": "op_" + "0" * 24})
         elif switch.get("drop") == "half":

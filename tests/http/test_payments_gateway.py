@@ -83,6 +83,74 @@ def test_every_mischief_at_every_operation():
                 assert changes(service, payments[-1]) == ["payment.created", "payment.authorized", "payment.captured", "payment.refunded"]
 
 
+def test_an_impatient_proxy_moves_nothing_twice():
+    """408, 425, 499 and other statuses in the middle, while the gateway applies: one refund, also when the client asks again."""
+    with world() as (gateway, service):
+        payment = create(service, refunds="multiple")
+        walk_to_captured(service, payment)
+        for i, status in enumerate((408, 425, 499, 418, 302, 500, 503)):
+            gateway.next("refund", 1, status=status, apply=True)
+            eventually(lambda i=i: do(service, payment, "refund", {"amount": 10}, key="refund-%d" % i).status == 200, 30, "never done")
+            assert len(gateway.applied(payment, "refund")) == i + 1, (status, gateway.ledger(payment))
+        assert get(service, payment)["refunded_amount"] == 70
+
+
+def test_a_refusal_at_the_door_is_final():
+    """400, 401, 403, 404, 405, 413, 415, 422: nothing was looked at, so nothing is open; 503, and the key runs anew."""
+    with world() as (gateway, service):
+        payment = create(service)
+        for status in (400, 401, 403, 404, 405, 413, 415, 422):
+            gateway.next("authorize", 1, status=status)
+            problem(authorize(service, payment, key="door"), 503, "gateway-unavailable")
+            assert get(service, payment)["operation"] is None
+        assert authorize(service, payment, key="door").status == 200
+        assert len(gateway.ledger(payment)) == 1
+
+
+def walk_to_captured(service, payment):
+    assert authorize(service, payment).status == 200
+    assert do(service, payment, "capture").status == 200
+
+
+def test_pending_operations_are_asked_for_until_they_are_decided():
+    """202 pending, and pending to queries: unknown, then what the gateway decided; no fence falls on it meanwhile."""
+    with world() as (gateway, service):
+        payment = create(service)
+        gateway.next("authorize", 1, pending=True, decide_ms=1500)
+        response = authorize(service, payment)
+        assert response.status == 200, response
+        assert gateway.counts()["query"] >= 2
+        assert [entry["result"] for entry in gateway.ledger(payment)] == ["applied"]
+        assert agrees(gateway, service, payment)["state"] == "authorized"
+
+
+def test_sigterm_with_an_operation_open():
+    """C21: a stop waits for the answer under way; one that may not wait leaves the operation, which is found out afterwards."""
+    with support.folder() as folder, Gateway(os.path.join(folder, "ledger")) as gateway:
+        for drain_ms, waits in (("10000", True), ("100", False)):
+            data = os.path.join(folder, "data-" + drain_ms)
+            answers = []
+            with support.Service("--gateway", gateway.url, "--drain-timeout-ms", drain_ms, data=data) as service:
+                payment = create(service)
+                gateway.next("authorize", 1, delay_after_ms=1500)
+                client = threading.Thread(target=lambda: answers.append(ask_and_tell(service, payment)))
+                client.start()
+                eventually(lambda: gateway.ledger(payment), 10, "not applied")
+                service.stop()
+                client.join()
+            assert not waits or answers == [200], answers
+            with support.Service("--gateway", gateway.url, data=data) as service:
+                assert settled(service, payment)["state"] == "authorized"
+                eventually(lambda: authorize(service, payment, key="term-" + payment).status == 200, 30, "no answer")
+                assert len(gateway.applied(payment)) == 1
+
+
+def ask_and_tell(service, payment):
+    with contextlib.suppress(AssertionError, OSError):
+        return authorize(service, payment, key="term-" + payment).status
+    return None
+
+
 def test_late_copies_move_nothing():
     """A request that is applied only after the query said void, would be: the fence holds it off."""
     with world() as (gateway, service):
@@ -101,7 +169,9 @@ def test_wrong_amounts_are_never_believed():
     with world() as (gateway, service):
         payment = create(service)
         gateway.next("authorize", 1, wrong_amount=True)
-        gateway.next("query", 2, wrong_amount=True)
+        gateway.next("query", 1, wrong_currency="EUR")
+        gateway.next("query", 1, wrong_currency="USDX")
+        gateway.next("query", 1, wrong_amount=True)
         assert authorize(service, payment).status in (200, 202)
         assert settled(service, payment)["state"] == "authorized"
         assert service.events("payment.disagreed")
