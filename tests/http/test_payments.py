@@ -1,6 +1,7 @@
 """Payments from outside: the contract's table, amounts, keys, waiting, the sandbox's tokens, what survives kill -9."""
 import contextlib
 import itertools
+import os
 import threading
 import time
 import uuid
@@ -239,6 +240,19 @@ def test_declined_cards(service):
         assert get(service, payment)["state"] == "pending"
         assert authorize(service, payment).status == 200
         assert changes(service, payment) == ["payment.created", "payment.declined", "payment.authorized"]
+
+
+def test_card_tokens_are_kept_nowhere():
+    """A token that is somebody's own is neither in the data directory nor in the log, whatever became of it."""
+    with support.folder() as data:
+        with support.Service("--log-level", "debug", "--access-log", "all", data=data) as service:
+            payment = create(service)
+            problem(authorize(service, payment, "tok_of_a_real_card", key="real"), 402, "card-declined")
+            assert authorize(service, payment).status == 200
+            log = "\n".join(service.log())
+        kept = b"".join(open(os.path.join(data, name), "rb").read() for name in os.listdir(data))
+        assert b"tok_visa" in kept and b"tok_of_a_real_card" not in kept
+        assert "tok_of_a_real_card" not in log and "tok_visa" not in log
 
 
 def test_operations_that_fail_later(service):
