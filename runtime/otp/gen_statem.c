@@ -98,7 +98,7 @@ static void deliver(tr__statem *m, tr_event_type type, tr_msg *msg)
     if (type == TR_EVENT_CALL) {
         entry->event.from = tr_msg_from(msg);
     }
-    tr__sys_heard(&m->sys, msg);
+    tr__statem_told(m, TR_SYS_IN, entry);
     tr__statem_event(m, entry);
 }
 
@@ -106,7 +106,7 @@ static void timer_fired(tr__statem *m, const tr_msg *msg)
 {
     tr__statem_entry *entry = tr__statem_timeout_fired(&m->timeouts, msg);
     if (entry != NULL) {
-        tr__sys_heard(&m->sys, entry->msg);
+        tr__statem_told(m, TR_SYS_IN, entry);
         tr__statem_event(m, entry);
     }
 }

@@ -145,6 +145,14 @@ TR_NORETURN void tr__statem_bad(tr__statem *m, const char *what, tr_term value);
 tr_term tr__statem_state(void *m);
 /** {Type, Message}, as far as a message can be shown. */
 tr_term tr__statem_event_term(const tr_event *event);
+/** For whom watches: an event is heard, put off or done with. */
+void tr__statem_tell(tr__statem *m, tr_sys_event_kind kind, const tr__statem_entry *entry);
+static inline void tr__statem_told(tr__statem *m, tr_sys_event_kind kind, const tr__statem_entry *entry)
+{
+    if (tr__sys_is_watched(&m->sys)) {
+        tr__statem_tell(m, kind, entry);
+    }
+}
 /** What is shown of a step that may not be returned where it was. */
 tr_term tr__statem_step_term(const tr_step *step);
 

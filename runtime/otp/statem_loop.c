@@ -53,6 +53,9 @@ static void put_away(tr__statem *m)
 {
     tr__statem_entry *done = m->current;
     m->current = NULL;
+    if (done != NULL) {
+        tr__statem_told(m, m->postpone ? TR_SYS_POSTPONE : TR_SYS_CONSUME, done);
+    }
     if (done != NULL && m->postpone) {
         tr__statem_put(&m->postponed, done);
     } else if (done != NULL) {

@@ -33,6 +33,14 @@ tr_term tr__statem_event_term(const tr_event *event)
     return tr_tuple(type_term(event), content);
 }
 
+void tr__statem_tell(tr__statem *m, tr_sys_event_kind kind, const tr__statem_entry *entry)
+{
+    tr_scratch_mark mark = tr_scratch();
+    tr_term what = tr_tuple(type_term(&entry->event), tr__sys_content(entry->msg));
+    tr__sys_told(&m->sys, kind, entry->msg, what, m->state);
+    tr_scratch_release(mark);
+}
+
 tr_term tr__statem_step_term(const tr_step *step)
 {
     switch (step->kind) {

@@ -63,6 +63,11 @@ static inline bool tr__sys_is_watched(const tr__sys *sys)
 /** It is watched, and this happened. msg, to: as in tr_sys_event; answer: of which type it was, when it is gone. */
 __attribute__((cold)) void tr__sys_event(tr__sys *sys, tr_sys_event_kind kind, const tr_msg *msg, tr_pid to,
                                          const tr_type *answer);
+/** It is watched, and says {kind, what, state} in its own words; they are on scratch. */
+__attribute__((cold)) void tr__sys_told(tr__sys *sys, tr_sys_event_kind kind, const tr_msg *msg, tr_term what,
+                                        tr_term state);
+/** What a message is in an event: its term, or {type_name}. On scratch. */
+tr_term tr__sys_content(const tr_msg *msg);
 /** It hears a message. */
 static inline void tr__sys_heard(tr__sys *sys, const tr_msg *msg)
 {

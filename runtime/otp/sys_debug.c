@@ -276,7 +276,7 @@ static void run_watcher(void *ctx)
     of->stays = of->watcher->fn(of->watcher->own, of->event);
 }
 
-static tr_term content_of(const tr_msg *msg)
+tr_term tr__sys_content(const tr_msg *msg)
 {
     if (msg->type == TR_TYPE(tr_term_msg)) {
         return ((const tr_term_msg *)tr_msg_data(msg))->value;
@@ -299,19 +299,19 @@ static tr_term term_of_msg(const tr_msg *msg)
     switch (tr_msg_kind_of(msg)) {
     case TR_MSG_CALL:
         caller = tr_tuple(tr_pid_term(tr_msg_ref(msg).owner), tr_ref_term(tr_msg_ref(msg)));
-        return tr_tuple(tr_atom("$gen_call"), caller, content_of(msg));
+        return tr_tuple(tr_atom("$gen_call"), caller, tr__sys_content(msg));
     case TR_MSG_CAST:
-        return tr_tuple(tr_atom("$gen_cast"), content_of(msg));
+        return tr_tuple(tr_atom("$gen_cast"), tr__sys_content(msg));
     case TR_MSG_EXIT:
         return tr_tuple(TR_ATOM(EXIT), tr_pid_term(exit->from), exit->reason);
     case TR_MSG_DOWN:
         return term_of_down(tr_msg_data(msg));
     case TR_MSG_TIMER:
-        return tr_tuple(TR_ATOM(TIMEOUT), tr_ref_term(tr_msg_ref(msg)), content_of(msg));
+        return tr_tuple(TR_ATOM(TIMEOUT), tr_ref_term(tr_msg_ref(msg)), tr__sys_content(msg));
     case TR_MSG_REPLY:
-        return tr_tuple(tr_ref_term(tr_msg_ref(msg)), content_of(msg));
+        return tr_tuple(tr_ref_term(tr_msg_ref(msg)), tr__sys_content(msg));
     default:
-        return content_of(msg);
+        return tr__sys_content(msg);
     }
 }
 
@@ -322,12 +322,15 @@ static tr_term term_of_event(const tr_sys_event *event, const tr_type *answer)
         return tr_tuple(tr_atom("in"), term_of_msg(event->msg));
     case TR_SYS_OUT:
         return tr_tuple(tr_atom("out"),
-                        answer != NULL ? tr_tuple(tr_atom(answer->name)) : content_of(event->msg),
+                        answer != NULL ? tr_tuple(tr_atom(answer->name)) : tr__sys_content(event->msg),
                         tr_pid_term(event->to), event->state);
     case TR_SYS_NOREPLY:
         return tr_tuple(tr_atom("noreply"), event->state);
     case TR_SYS_CONTINUE:
-        return tr_tuple(tr_atom("continue"), content_of(event->msg));
+        return tr_tuple(tr_atom("continue"), tr__sys_content(event->msg));
+    case TR_SYS_POSTPONE:
+    case TR_SYS_CONSUME:
+        break; /* told in words of their own */
     }
     return TR_ATOM(UNDEFINED);
 }
@@ -357,29 +360,56 @@ static void tell_watchers(telling *of)
     }
 }
 
-void tr__sys_event(tr__sys *sys, tr_sys_event_kind kind, const tr_msg *msg, tr_pid to, const tr_type *answer)
+static bool wants_events(const tr__sys_debug *debug)
 {
-    tr__sys_debug *debug = sys->debug;
-    tr_sys_event event = {.kind = kind, .msg = msg, .to = to};
-    telling of = {.debug = debug, .event = &event};
-    tr__sys_count(sys, kind == TR_SYS_IN, kind == TR_SYS_OUT);
-    if (!debug->trace && debug->log == NULL && debug->file == NULL && debug->watchers == NULL) {
-        return;
-    }
-    tr_scratch_mark mark = tr_scratch();
-    fill_in(&of, answer);
+    return debug->trace || debug->log != NULL || debug->file != NULL || debug->watchers != NULL;
+}
+
+static void tell(telling *of)
+{
+    tr__sys_debug *debug = of->debug;
+    tr_term event = of->event->term;
     if (debug->log != NULL) {
-        log_add(debug, event.term);
+        log_add(debug, event);
     }
     if (debug->trace) {
-        report(event.term);
+        report(event);
     }
     if (debug->file != NULL) {
-        file_write(debug->file, event.term);
+        file_write(debug->file, event);
     }
-    tell_watchers(&of);
-    tr_scratch_release(mark);
-    tr__debug_tidy(sys);
+    tell_watchers(of);
+}
+
+void tr__sys_event(tr__sys *sys, tr_sys_event_kind kind, const tr_msg *msg, tr_pid to, const tr_type *answer)
+{
+    tr_sys_event event = {.kind = kind, .msg = msg, .to = to};
+    telling of = {.debug = sys->debug, .event = &event};
+    tr__sys_count(sys, kind == TR_SYS_IN, kind == TR_SYS_OUT);
+    if (wants_events(sys->debug)) {
+        tr_scratch_mark mark = tr_scratch();
+        fill_in(&of, answer);
+        tell(&of);
+        tr_scratch_release(mark);
+        tr__debug_tidy(sys);
+    }
+}
+
+static const char *word_of(tr_sys_event_kind kind)
+{
+    return kind == TR_SYS_IN ? "in" : kind == TR_SYS_POSTPONE ? "postpone" : "consume";
+}
+
+void tr__sys_told(tr__sys *sys, tr_sys_event_kind kind, const tr_msg *msg, tr_term what, tr_term state)
+{
+    tr__sys_count(sys, kind == TR_SYS_IN, 0);
+    if (wants_events(sys->debug)) {
+        tr_sys_event event = {.kind = kind, .msg = msg, .state = state};
+        telling of = {.debug = sys->debug, .event = &event};
+        event.term = tr_tuple(tr_atom(word_of(kind)), what, state);
+        tell(&of);
+        tr__debug_tidy(sys);
+    }
 }
 
 /* ---- requests ---- */

@@ -58,14 +58,18 @@ typedef enum tr_sys_event_kind {
     TR_SYS_OUT,      /* {out, Msg, To, State}: what a callback returned is an answer to To      */
     TR_SYS_NOREPLY,  /* {noreply, State}: a callback returned without an answer                 */
     TR_SYS_CONTINUE, /* {continue, Msg}: handle_continue has run                                */
+    /* of state machines, which tell {in, {Type, Content}, State} as well */
+    TR_SYS_POSTPONE, /* {postpone, {Type, Content}, State}: it has had its turn, and waits      */
+    TR_SYS_CONSUME,  /* {consume, {Type, Content}, State}: it has had its turn, and led here    */
 } tr_sys_event_kind;
 
 /** Something that a watched process heard or said. Borrowed. */
 typedef struct tr_sys_event {
     tr_sys_event_kind kind;
-    const tr_msg *msg; /* what was heard; of an answer only when it goes out after terminate; else NULL */
+    const tr_msg *msg; /* what was heard, or is put away; of an answer only when it goes out after terminate;
+                        * else NULL */
     tr_pid to;         /* OUT */
-    tr_term state;     /* OUT, NOREPLY: as tr_sys_get_state */
+    tr_term state;     /* OUT, NOREPLY: as tr_sys_get_state; of a machine's IN, POSTPONE, CONSUME: its state */
     tr_term term;      /* the event as OTP's term; a message that is no term shows as {type_name} */
 } tr_sys_event;
 
