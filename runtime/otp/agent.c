@@ -117,10 +117,9 @@ tr_next tr__agent_handle_cast(void *self, const tr_msg *msg)
 
 static tr_msg *request_of(const tr_agent_job *job)
 {
-    tr_blob *arg = tr__payload_copy(job->arg_type, job->arg, TR_AGENT_ARG_MAX);
     tr_msg *msg = TR_MSG(tr__agent_request, .agent = job->agent, .out_type = job->out_type,
-                         .reads = job->reads, .ask = job->ask, .tell = job->tell, .arg = arg);
-    tr_blob_drop(arg); /* the message has its own count */
+                         .reads = job->reads, .ask = job->ask, .tell = job->tell);
+    tr__payload_give(msg, tr__payload_copy(job->arg_type, job->arg, TR_AGENT_ARG_MAX));
     return msg;
 }
 

@@ -118,10 +118,9 @@ tr_err tr_gen_event_which_handlers(tr_dest dest, const tr_event_id **found, size
 
 static tr_msg *request_of(tr_event_id who, tr_msg *request)
 {
-    tr_blob *payload = tr__payload_copy(request->type, tr_msg_data(request), REQUEST_MAX);
-    tr_msg *msg = tr_msg_new(&tr__event_request__type,
-                             &(tr__event_request){.who = who, .type = request->type, .payload = payload});
-    tr_blob_drop(payload); /* the message has its own count */
+    tr_msg *msg =
+        tr_msg_new(&tr__event_request__type, &(tr__event_request){.who = who, .type = request->type});
+    tr__payload_give(msg, tr__payload_copy(request->type, tr_msg_data(request), REQUEST_MAX));
     tr_msg_drop(request);
     return msg;
 }

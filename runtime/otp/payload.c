@@ -30,3 +30,9 @@ tr_blob *tr__payload_copy(const tr_type *type, const void *arg, size_t bytes_max
     }
     return blob;
 }
+
+void tr__payload_give(tr_msg *msg, tr_blob *blob)
+{
+    TR_ASSERT(msg->type->blob_count == 1);
+    *(tr_blob **)(void *)((char *)msg->tr__data + msg->type->blobs[0]) = blob;
+}

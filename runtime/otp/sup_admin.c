@@ -1,6 +1,7 @@
 /* Administration of supervisors, the caller's side: each function is one call without a time limit. */
 #include <string.h>
 
+#include "runtime/otp/payload.h"
 #include "runtime/otp/supervisor.h"
 
 /* A spec travels with all that it points to, so that the caller may be killed while it waits. */
@@ -82,24 +83,20 @@ tr_sup_result tr_supervisor_start_child(tr_dest sup, const tr_child_spec *spec)
     }
     if (spec->arg_bytes != 0) {
         request.spec.arg = NULL;
-        request.arg = tr_blob_new(spec->arg, spec->arg_bytes);
     }
     tr_msg *msg = tr_msg_new(TR_TYPE(tr__sup_start_child), &request);
-    if (request.arg != NULL) {
-        tr_blob_drop(request.arg);
+    if (spec->arg_bytes != 0) {
+        tr__payload_give(msg, tr_blob_new(spec->arg, spec->arg_bytes));
     }
     return call_for_result(sup, msg);
 }
 
 tr_sup_result tr_supervisor_start_child_arg(tr_dest sup, const void *arg, size_t arg_bytes)
 {
-    tr__sup_start_arg request = {.pointer = arg};
-    if (arg_bytes != 0) {
-        request = (tr__sup_start_arg){.arg = tr_blob_new(arg, arg_bytes)};
-    }
+    tr__sup_start_arg request = {.pointer = arg_bytes == 0 ? arg : NULL};
     tr_msg *msg = tr_msg_new(TR_TYPE(tr__sup_start_arg), &request);
-    if (request.arg != NULL) {
-        tr_blob_drop(request.arg);
+    if (arg_bytes != 0) {
+        tr__payload_give(msg, tr_blob_new(arg, arg_bytes));
     }
     return call_for_result(sup, msg);
 }

@@ -4,6 +4,7 @@
 #include <troupe/sys.h>
 
 #include "runtime/core/process.h"
+#include "runtime/otp/payload.h"
 #include "runtime/otp/sys.h"
 #include "runtime/otp/sys_wire.h"
 
@@ -181,11 +182,8 @@ tr_err tr_sys_install(tr_dest dest, tr_term id, tr_sys_debug_fn fn, const void *
     if (tr_is_none(id) || fn == NULL) {
         return TR_E_BADARG;
     }
-    tr__sys_install install = {.fn = fn, .id = id, .own = bytes == 0 ? NULL : tr_blob_new(own, bytes)};
-    tr_msg *msg = tr_msg_new(TR_TYPE(tr__sys_install), &install);
-    if (install.own != NULL) {
-        tr_blob_drop(install.own); /* the message has it */
-    }
+    tr_msg *msg = tr_msg_new(TR_TYPE(tr__sys_install), &(tr__sys_install){.fn = fn, .id = id});
+    tr__payload_give(msg, bytes == 0 ? NULL : tr_blob_new(own, bytes));
     tr__sys_reply reply;
     return ask_with(dest, msg, timeout_ms, &reply);
 }

@@ -25,7 +25,8 @@
     X(workers_come_back)        \
     X(settled_tasks_are_silent) \
     X(streams_leave_nothing)    \
-    X(failures_are_clean)
+    X(failures_are_clean)       \
+    X(requests_are_not_lost)
 
 #define X(name) void scene_##name(const void *arg);
 SCENES(X)
