@@ -69,8 +69,8 @@ typedef struct tr_sys_event {
     const tr_msg *msg; /* what was heard, or is put away; of an answer only when it goes out after terminate;
                         * else NULL */
     tr_pid to;         /* OUT */
-    tr_term state;     /* OUT, NOREPLY: as tr_sys_get_state; of a machine's IN, POSTPONE, CONSUME: its state */
-    tr_term term;      /* the event as OTP's term; a message that is no term shows as {type_name} */
+    tr_term state; /* OUT, NOREPLY: as tr_sys_get_state; of a machine's IN, POSTPONE, CONSUME: its state */
+    tr_term term;  /* the event as OTP's term; a message that is no term shows as {type_name} */
 } tr_sys_event;
 
 /** A debug function: runs inside the process for each event. Returns: false when it is done, and goes. */
