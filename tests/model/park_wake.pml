@@ -27,11 +27,16 @@
  * MUTATION_5: a core that got up takes a process and looks no further, though it was called for another one. So did the code. */
 #define CORES 3
 #define ROOM  2 /* of a ring */
-#define MAKES 2 /* processes that the callbacks of core 1 make runnable */
+/* MAKES processes are made runnable by the callbacks of core 1, FOREIGN come from outside. */
 #ifdef SMALL
-#define FOREIGN 0 /* those that come from outside */
-#else
+#define MAKES   2
+#define FOREIGN 0
+#elif defined(MUTATION_4) || defined(MUTATION_5) /* they need both */
+#define MAKES   2
 #define FOREIGN 1
+#else
+#define MAKES   3
+#define FOREIGN 0
 #endif
 
 byte inbox[CORES], ring[CORES], global;
