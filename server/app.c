@@ -12,6 +12,7 @@
 #include "api/config/config.h"
 #include "api/payments/gateway.h"
 #include "api/payments/payments.h"
+#include "api/profiles/profiles.h"
 #include "api/rate_limits/rate_limits.h"
 #include "api/system/system.h"
 #include "api/webhooks/webhooks.h"
@@ -155,8 +156,8 @@ static bool rate_limits_check(void *ctx, char *detail, size_t bytes)
 
 static bool routes_setup(char *why, size_t bytes)
 {
-    struct route_table tables[] = {system_routes(), config_routes(), rate_limits_routes(), payments_routes(),
-                                   webhooks_routes()};
+    struct route_table tables[] = {system_routes(),   config_routes(),   rate_limits_routes(),
+                                   payments_routes(), webhooks_routes(), profiles_routes()};
     app.router = router_create(tables, sizeof(tables) / sizeof(tables[0]), why, bytes);
     return app.router != NULL;
 }
@@ -246,8 +247,14 @@ static tr_err root_init(const void *arg, tr_sup_flags *flags, const tr_child_spe
     (void)reason;
     static const struct child { /* in the order they start */
         tr_child_spec (*spec)(void);
-    } order[] = {{writer_spec},         {connections_spec},    {config_child_spec}, {rate_limits_child_spec},
-                 {webhooks_child_spec}, {payments_child_spec}, {http_spec}};
+    } order[] = {{writer_spec},
+                 {connections_spec},
+                 {config_child_spec},
+                 {rate_limits_child_spec},
+                 {webhooks_child_spec},
+                 {payments_child_spec},
+                 {profiles_child_spec},
+                 {http_spec}};
     size_t all = sizeof(order) / sizeof(order[0]);
     tr_child_spec *specs = tr_scratch_alloc(all * sizeof(*specs));
     for (size_t i = 0; i < all; i++) {
@@ -485,6 +492,12 @@ static int open_and_run(const sigset_t *set)
         fprintf(stderr, "trouped: %s\n", why);
         return TROUPED_EXIT_BAD_SETTINGS;
     }
+    if (!profiles_setup(app.settings, app.listener, why, sizeof(why))) {
+        fprintf(stderr, "trouped: %s\n", why);
+        profiles_teardown();
+        listener_teardown(app.listener);
+        return TROUPED_EXIT_BAD_SETTINGS;
+    }
     system_room_setup();
     int status = TROUPED_EXIT_BAD_SETTINGS;
     if (config_setup(app.settings, why, sizeof(why))) {
@@ -510,6 +523,7 @@ static int open_and_run(const sigset_t *set)
         log_event(LOG_INFO, EVENT_STORE_CLOSED, log_str("status", store_status_name(closed)));
     }
     config_teardown();
+    profiles_teardown();
     listener_teardown(app.listener);
     return status;
 }

@@ -46,6 +46,7 @@ static void request_init(struct http_request *request, struct http_core *core,
     request->started_ns = core->now_ns;
     request->deadline_ms = request->started_ns / 1000000 + core->listener->settings->request_timeout_ms;
     request->pending = request->resuming = request->handed = request->counted = false;
+    request->watch_client = request->client_gone = false;
     request->own = NULL;
     __atomic_store_n(&request->job_pid, TR_NO_PID, __ATOMIC_RELAXED);
     request->slot = 0;

@@ -52,7 +52,7 @@ void request_log(struct http_request *request, bool completed)
 {
     struct listener *listener = request->core->listener;
     const struct answer *answer = request->own != NULL ? request->own : &request->answer;
-    if (request->state != EXCHANGE_QUEUED && request->state != EXCHANGE_EARLY) {
+    if (request->client_gone || (request->state != EXCHANGE_QUEUED && request->state != EXCHANGE_EARLY)) {
         return; /* the client left before it was answered */
     }
     (void)completed;

@@ -1,6 +1,8 @@
 /* Requests that wait for an answer: found by number when it comes, expired when it does not. */
+#define _GNU_SOURCE
 #include "server/http/core.h"
 
+#include <poll.h>
 #include <stdlib.h>
 
 #define SLOTS_FIRST 256u
@@ -100,6 +102,19 @@ void pending_remove(struct http_request *request)
     }
 }
 
+/* libmicrohttpd does not look at suspended connections. */
+static void look_for_client(struct http_request *request)
+{
+    tr_pid job = __atomic_load_n(&request->job_pid, __ATOMIC_RELAXED);
+    struct pollfd poll_one = {.fd = request->peer == NULL ? -1 : request->peer->fd, .events = POLLRDHUP};
+    if (job == TR_NO_PID || poll(&poll_one, 1, 0) <= 0) {
+        return;
+    }
+    request->watch_client = false;
+    request->client_gone = true;
+    tr_exit_signal(tr_to(job), TR_ATOM(SHUTDOWN));
+}
+
 void pending_tick(struct http_core *core, int64_t now_ms)
 {
     struct http_request *next = NULL;
@@ -107,6 +122,8 @@ void pending_tick(struct http_core *core, int64_t now_ms)
         next = request->pending_next;
         if (request->deadline_ms <= now_ms) {
             exchange_expire(request);
+        } else if (request->watch_client && request->handed) {
+            look_for_client(request);
         }
     }
 }

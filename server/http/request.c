@@ -153,6 +153,11 @@ void http_request_ask(struct http_request *request, tr_pid pid, tr_msg *msg, htt
     }
 }
 
+void http_request_cancel_when_gone(struct http_request *request)
+{
+    request->watch_client = true;
+}
+
 /* ---- jobs: a process of the request's own ---- */
 
 static void job_main(const void *arg)

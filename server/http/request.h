@@ -97,6 +97,11 @@ void http_request_ask(struct http_request *request, tr_pid pid, tr_msg *msg, htt
  *  Context: handler or reply function; after this the handler must not touch the request any more. */
 void http_request_spawn(struct http_request *request, void (*fn)(struct http_request *request));
 
+/** While the request waits for its process, the core looks whether the client is still there: when it closed its
+ *  connection (or its half of it), the process is asked to end (exit signal shutdown), and nothing is logged of the
+ *  request. Seen within some 50 ms. Handler on the core only, before http_request_spawn. */
+void http_request_cancel_when_gone(struct http_request *request);
+
 /* ---- answering
  * ----------------------------------------------------------------------------------------------- */
 
