@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#define MARGIN_MAX_MS 50 /* a source is late before its caller is: it can say so, and its guard hears of it */
+
 /* Ends the tasks with their owner. */
 struct brood {
     tr_resource resource;
@@ -59,7 +61,10 @@ void profile_aggregate(tr_msg *(*fetch)(const fetch_order *order), struct text u
     struct brood *brood = tr_alloc(sizeof(*brood));
     tr_task_result results[SOURCES_MAX];
     int64_t began_ms = tr_now_ms();
-    fetch_order order = {.user_bytes = (uint32_t)user.count, .deadline_ms = began_ms + timeout_ms};
+    fetch_order order = {
+        .user_bytes = (uint32_t)user.count,
+    };
+    int64_t margin_ms = timeout_ms / 20 > MARGIN_MAX_MS ? MARGIN_MAX_MS : timeout_ms / 20;
     memcpy(order.user, user.bytes, user.count);
     brood->resource.destroy = brood_end;
     tr_resource_add(&brood->resource);
@@ -67,10 +72,11 @@ void profile_aggregate(tr_msg *(*fetch)(const fetch_order *order), struct text u
         parts[i].status = SOURCE_SKIPPED;
         if (parts[i].wanted) {
             order.source = (uint32_t)i;
+            order.deadline_ms = began_ms + timeout_ms - margin_ms;
             start(brood, fetch, &order, &parts[i], i);
         }
     }
-    int64_t left_ms = order.deadline_ms - tr_now_ms();
+    int64_t left_ms = began_ms + timeout_ms - tr_now_ms();
     tr_task_yield_many(brood->tasks, brood->count,
                        &(tr_task_yield_opts){.timeout_ms = left_ms < 0 ? 0 : left_ms, .late = TR_LATE_KILL},
                        results);

@@ -8,6 +8,7 @@
 #include "server/client/upstream.h"
 #include "server/json.h"
 
+#define FAIR_MS     1000 /* a source that had less is not to blame for being late */
 #define BACKOFF_MS  20
 #define ARENA_MAX   ((size_t)8 << 20)
 #define TOKEN_BYTES 600
@@ -58,9 +59,14 @@ static struct attempt judge(const struct http_reply *reply)
                                 : (struct attempt){SOURCE_ERROR, "not_json", false};
 }
 
-/* What an attempt says about the source's health: one that answers as it should is well, whatever it says. */
-static enum breaker_outcome outcome_of(const struct attempt *attempt, const struct http_reply *reply)
+/* What an attempt says about the source's health. One that answers as it should is well, whatever it says; and a caller
+ * in a hurry must not open the breaker for the others. */
+static enum breaker_outcome outcome_of(const struct attempt *attempt, const struct http_reply *reply,
+                                       int64_t granted_ms)
 {
+    if (attempt->status == SOURCE_TIMEOUT && granted_ms < FAIR_MS) {
+        return BREAKER_UNKNOWN;
+    }
     bool client_error = reply->failure == HTTP_FAILURE_NONE && reply->status >= 400 && reply->status < 500;
     return attempt->status == SOURCE_OK || client_error ? BREAKER_SUCCESS : BREAKER_FAILURE;
 }
@@ -101,13 +107,14 @@ static struct attempt try_once(const fetch_order *order, const struct source *so
         return (struct attempt){SOURCE_ERROR,
                                 pass.verdict == UPSTREAM_OPEN ? "breaker_open" : "bulkhead_full", false};
     }
+    int64_t granted_ms = left_ms(order);
     err = run(order, source, reply);
     if (err != TR_OK) {
         upstream_leave(&pass, BREAKER_UNKNOWN);
         return (struct attempt){SOURCE_ERROR, "client_full", false};
     }
     struct attempt attempt = judge(reply);
-    upstream_leave(&pass, outcome_of(&attempt, reply));
+    upstream_leave(&pass, outcome_of(&attempt, reply, granted_ms));
     return attempt;
 }
 
