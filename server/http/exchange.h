@@ -94,8 +94,8 @@ struct http_request {
     struct http_request *pending_next, *pending_prev; /* in core->pending */
     struct http_request *resume_next;
     bool pending, resuming, counted;
-    bool watch_client; /* its process is to end when the client leaves */
-    bool client_gone;  /* it left */
+    bool watch_client;         /* its process is to end when the client leaves */
+    bool client_gone;          /* it left */
     bool handed;               /* `answer` and `arena` are a process's until job_ended */
     tr_pid job_pid;            /* atomic; TR_NO_PID until it runs */
     tr_resource job_end;       /* the process's last act */

@@ -537,7 +537,7 @@ def test_tree(service):
         assert child["restart"] in ("permanent", "transient", "temporary")
         assert child["pid"] in listed
     top = [child["id"] for child in tree["children"]]
-    assert top.index("store.writer") < top.index("rate_limits.sup") < top.index("http.sup"), top
+    assert top.index("store.writer") < top.index("rate_limits.sup") < top.index("profiles.sup") < top.index("http.sup"), top
     partitions = [child["name"] for child in nodes(tree) if (child["name"] or "").startswith("rate_limits.partition.")]
     assert partitions == ["rate_limits.partition.%d" % i for i in range(len(partitions))] and partitions
 
