@@ -247,14 +247,9 @@ static tr_err root_init(const void *arg, tr_sup_flags *flags, const tr_child_spe
     (void)reason;
     static const struct child { /* in the order they start */
         tr_child_spec (*spec)(void);
-    } order[] = {{writer_spec},
-                 {connections_spec},
-                 {config_child_spec},
-                 {rate_limits_child_spec},
-                 {webhooks_child_spec},
-                 {payments_child_spec},
-                 {profiles_child_spec},
-                 {http_spec}};
+    } order[] = {
+        {writer_spec},         {connections_spec},    {config_child_spec},   {rate_limits_child_spec},
+        {webhooks_child_spec}, {payments_child_spec}, {profiles_child_spec}, {http_spec}};
     size_t all = sizeof(order) / sizeof(order[0]);
     tr_child_spec *specs = tr_scratch_alloc(all * sizeof(*specs));
     for (size_t i = 0; i < all; i++) {
@@ -479,52 +474,60 @@ static int run_node(const sigset_t *set)
     return app.status;
 }
 
-static int open_and_run(const sigset_t *set)
+/* The rooms that need the store, and the node while it runs. */
+static int run_with_store(const sigset_t *set, char *why, size_t bytes)
 {
-    char why[512] = "";
+    int status = TROUPED_EXIT_OK;
     int workers = tr_node_workers_of((int)app.settings->workers);
-    if (!routes_setup(why, sizeof(why))) {
-        fprintf(stderr, "trouped: %s\n", why);
-        return TROUPED_EXIT_BROKEN;
-    }
-    app.listener = listener_setup(app.settings, app.router, workers, why, sizeof(why));
-    if (app.listener == NULL) {
-        fprintf(stderr, "trouped: %s\n", why);
-        return TROUPED_EXIT_BAD_SETTINGS;
-    }
-    if (!profiles_setup(app.settings, app.listener, why, sizeof(why))) {
-        fprintf(stderr, "trouped: %s\n", why);
-        profiles_teardown();
-        listener_teardown(app.listener);
-        return TROUPED_EXIT_BAD_SETTINGS;
-    }
-    system_room_setup();
-    int status = TROUPED_EXIT_BAD_SETTINGS;
-    if (config_setup(app.settings, why, sizeof(why))) {
-        status = store_start();
+    if (!payments_setup(app.settings, app.store, why, bytes)) {
+        status = TROUPED_EXIT_BAD_SETTINGS;
+    } else if (!webhooks_setup(app.settings, app.store, why, bytes) ||
+               !rate_limits_setup(app.settings, app.store, workers, why, bytes)) {
+        status = TROUPED_EXIT_STORAGE;
     } else {
-        fprintf(stderr, "trouped: %s\n", why);
+        status = run_node(set);
+        rate_limits_teardown();
     }
-    if (status == TROUPED_EXIT_OK) {
-        if (!payments_setup(app.settings, app.store, why, sizeof(why))) {
-            fprintf(stderr, "trouped: %s\n", why);
-            status = TROUPED_EXIT_BAD_SETTINGS;
-        } else if (!webhooks_setup(app.settings, app.store, why, sizeof(why)) ||
-                   !rate_limits_setup(app.settings, app.store, workers, why, sizeof(why))) {
-            fprintf(stderr, "trouped: %s\n", why);
-            status = TROUPED_EXIT_STORAGE;
-        } else {
-            status = run_node(set);
-            rate_limits_teardown();
+    webhooks_teardown();
+    db_connections_teardown();
+    enum store_status closed = store_close(app.store);
+    log_event(LOG_INFO, EVENT_STORE_CLOSED, log_str("status", store_status_name(closed)));
+    return status;
+}
+
+/* The rooms that need a listener, or nothing. */
+static int run_with_listener(const sigset_t *set, char *why, size_t bytes)
+{
+    int status = TROUPED_EXIT_BAD_SETTINGS;
+    if (profiles_setup(app.settings, app.listener, why, bytes) && config_setup(app.settings, why, bytes)) {
+        system_room_setup();
+        status = store_start();
+        if (status == TROUPED_EXIT_OK) {
+            status = run_with_store(set, why, bytes);
         }
-        webhooks_teardown();
-        db_connections_teardown();
-        enum store_status closed = store_close(app.store);
-        log_event(LOG_INFO, EVENT_STORE_CLOSED, log_str("status", store_status_name(closed)));
     }
     config_teardown();
     profiles_teardown();
-    listener_teardown(app.listener);
+    return status;
+}
+
+/* What is wrong with the settings is told on standard error, by whoever finds it in why. */
+static int open_and_run(const sigset_t *set)
+{
+    char why[512] = "";
+    int status = TROUPED_EXIT_BROKEN;
+    if (routes_setup(why, sizeof(why))) {
+        status = TROUPED_EXIT_BAD_SETTINGS;
+        int workers = tr_node_workers_of((int)app.settings->workers);
+        app.listener = listener_setup(app.settings, app.router, workers, why, sizeof(why));
+        if (app.listener != NULL) {
+            status = run_with_listener(set, why, sizeof(why));
+            listener_teardown(app.listener);
+        }
+    }
+    if (why[0] != '\0') {
+        fprintf(stderr, "trouped: %s\n", why);
+    }
     return status;
 }
 

@@ -1,6 +1,7 @@
 /* The API's description: what it says about itself, and that it names the same calls as the routes. */
 #include "api/config/config.h"
 #include "api/payments/payments.h"
+#include "api/profiles/profiles.h"
 #include "api/rate_limits/rate_limits.h"
 #include "api/system/openapi.h"
 #include "api/system/system.h"
@@ -100,8 +101,8 @@ Test(openapi, is_version_3_1_and_the_yaml_is_there_too)
 
 Test(openapi, names_every_route_and_no_other)
 {
-    struct route_table tables[] = {system_routes(), config_routes(), rate_limits_routes(), payments_routes(),
-                                   webhooks_routes()};
+    struct route_table tables[] = {system_routes(),   config_routes(),   rate_limits_routes(),
+                                   payments_routes(), webhooks_routes(), profiles_routes()};
     size_t count = sizeof(tables) / sizeof(tables[0]);
     for (size_t t = 0; t < count; t++) {
         for (size_t i = 0; i < tables[t].count; i++) {
