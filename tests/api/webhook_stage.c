@@ -1,5 +1,7 @@
 #include "tests/api/webhook_stage.h"
 
+#include "api/payments/payments.h"
+
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,10 +22,12 @@ static void require(bool holds, const char *what)
 
 static void open_store(void)
 {
-    size_t count = 0;
+    size_t of_webhooks = 0;
+    size_t of_payments = 0;
     struct store_error error;
-    struct store_options options = {.schemas = webhooks_schemas(&count)};
-    options.schema_count = count;
+    struct store_schema schemas[] = {*webhooks_schemas(&of_webhooks), *payments_schemas(&of_payments)};
+    struct store_options options = {.schemas = schemas, .schema_count = sizeof(schemas) / sizeof(schemas[0])};
+    require(of_webhooks == 1 && of_payments == 1, "a schema for each room");
     require(store_open(stage.directory, &options, &stage.store, &error) == STORE_OK, "store_open");
 }
 

@@ -1,4 +1,5 @@
-/* webhook_stage: a store with the tables of the webhooks in a directory of its own, and the room set up on it, without processes.
+/* webhook_stage: a store with the tables of the webhooks and payments in a directory of its own, and the webhooks' room set up on it,
+ * without processes.
  *
  * Life cycle: webhook_stage_open() -> stage_* -> webhook_stage_close(). One at a time.
  */
