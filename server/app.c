@@ -23,6 +23,7 @@
 #include "server/log.h"
 #include "server/metrics.h"
 #include "server/reports.h"
+#include "server/restarts.h"
 #include "server/store/db_connection.h"
 #include "server/store/store_metrics.h"
 #include "server/store/store_writer.h"
@@ -194,13 +195,6 @@ static tr_err port_start(const void *arg, tr_pid *pid, tr_term *info, tr_term *r
     return err;
 }
 
-static tr_sup_flags flags_of_settings(void)
-{
-    int64_t restarts = app.settings->server_max_restarts;
-    return (tr_sup_flags){.intensity = restarts == 0 ? TR_INTENSITY_NONE : (int32_t)restarts,
-                          .period_s = (int32_t)app.settings->server_max_seconds};
-}
-
 static tr_err http_init(const void *arg, tr_sup_flags *flags, const tr_child_spec **children, size_t *count,
                         tr_term *reason)
 {
@@ -216,7 +210,7 @@ static tr_err http_init(const void *arg, tr_sup_flags *flags, const tr_child_spe
         specs[i] = (tr_child_spec){
             .id = tr_atom(id), .start_fn = port_start, .arg = &args[i], .arg_bytes = sizeof(args[i])};
     }
-    *flags = flags_of_settings();
+    *flags = restarts_allowed(app.settings);
     *children = specs;
     *count = (size_t)cores;
     return TR_OK;
@@ -255,7 +249,7 @@ static tr_err root_init(const void *arg, tr_sup_flags *flags, const tr_child_spe
     for (size_t i = 0; i < all; i++) {
         specs[i] = order[i].spec();
     }
-    *flags = flags_of_settings();
+    *flags = restarts_allowed(app.settings);
     *children = specs;
     *count = all;
     return TR_OK;

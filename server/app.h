@@ -1,8 +1,8 @@
 /* app: the composition root: which rooms the service has, in which order they start and stop.
  *
  * Start: settings -> log -> listeners bound (64) -> store opened (64 when somebody has the directory, 74
- * else) -> rooms loaded -> node -> root supervisor: store.writer, rate_limits.sup, http.sup -> all cores
- * accept -> service.ready. Stop (SIGTERM, SIGINT): readyz says draining, keep-alive ends -> nothing in
+ * else) -> rooms loaded -> node -> root supervisor: store.writer, db_connections, a
+ * supervisor for each room, http.sup -> all cores accept -> service.ready. Stop (SIGTERM, SIGINT): readyz says draining, keep-alive ends -> nothing in
  * flight, or drain_timeout_ms -> listeners closed -> levels saved -> root supervisor stopped -> node stopped
  * -> store closed -> 0. A second signal exits at once.
  *

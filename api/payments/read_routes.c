@@ -2,6 +2,7 @@
 #include "api/payments/payment_json.h"
 #include "api/payments/payment_routes.h"
 #include "api/payments/service.h"
+#include "server/http/path.h"
 #include "server/timestamp.h"
 
 #include <stdio.h>
@@ -12,29 +13,12 @@
 #define WAIT_MARGIN_MS    2000
 #define DIAGRAM_BYTES_MAX 32768
 
-/* Digits only, within the range. */
-static bool read_number(struct text text, int64_t max, int64_t *out)
-{
-    int64_t number = 0;
-    if (text.count == 0 || text.count > 18) {
-        return false;
-    }
-    for (size_t i = 0; i < text.count; i++) {
-        if (text.bytes[i] < '0' || text.bytes[i] > '9') {
-            return false;
-        }
-        number = number * 10 + (text.bytes[i] - '0');
-    }
-    *out = number;
-    return number <= max;
-}
-
 /* Notes an error of a parameter that is there and does not fit. */
 static void read_query_number(struct http_request *request, const char *name, int64_t max, int64_t *out,
                               struct json_errors *errors)
 {
     struct text text = http_request_query(request, name);
-    if (text.bytes != NULL && !read_number(text, max, out)) {
+    if (text.bytes != NULL && !http_read_int(text, 0, max, out)) {
         json_errors_add_query(errors, text_of(name), "is not a whole number in its range");
     }
 }
@@ -148,8 +132,8 @@ static bool read_cursor(struct text cursor, struct payment_query *query)
     }
     size_t digits = (size_t)(dot - cursor.bytes);
     struct text id = {.bytes = dot + 1, .count = cursor.count - digits - 1};
-    if (!payment_id_fits(id) ||
-        !read_number((struct text){.bytes = cursor.bytes, .count = digits}, INT64_MAX, &query->cursor_ms)) {
+    if (!payment_id_fits(id) || !http_read_int((struct text){.bytes = cursor.bytes, .count = digits}, 0,
+                                               INT64_MAX, &query->cursor_ms)) {
         return false;
     }
     memcpy(query->cursor_id, id.bytes, id.count);
@@ -295,7 +279,7 @@ void payment_route_events(struct http_request *request)
     if (!http_request_page(request, &query->limit, &cursor)) {
         return;
     }
-    if (cursor.bytes != NULL && !read_number(cursor, INT64_MAX, &after)) {
+    if (cursor.bytes != NULL && !http_read_int(cursor, 0, INT64_MAX, &after)) {
         json_errors_add_query(&errors, TEXT("cursor"), "is not a cursor that this list gave out");
     }
     if (answer_errors(request, &errors)) {

@@ -3,6 +3,7 @@
 #include "api/payments/payments.h"
 #include "api/payments/reconciler.h"
 #include "api/payments/service.h"
+#include "server/restarts.h"
 
 struct payments_service payments;
 
@@ -99,10 +100,7 @@ static tr_err sup_init(const void *arg, tr_sup_flags *flags, const tr_child_spec
     specs[all++] = machine_tasks_child_spec();
     specs[all++] = machines_child_spec();
     specs[all++] = reconciler_child_spec();
-    int64_t restarts = payments.settings->server_max_restarts;
-    *flags = (tr_sup_flags){.strategy = TR_ONE_FOR_ONE,
-                            .intensity = restarts == 0 ? TR_INTENSITY_NONE : (int32_t)restarts,
-                            .period_s = (int32_t)payments.settings->server_max_seconds};
+    *flags = restarts_allowed(payments.settings);
     *children = specs;
     *count = all;
     return TR_OK;

@@ -44,7 +44,7 @@ tr_child_spec demo_child_spec(void)
 
 /* ---- routes ---- */
 
-static void write_user(struct json_out *out, struct text id)
+static void write_users(struct json_out *out, struct text id)
 {
     json_out_open_object(out);
     json_out_member_text(out, "id", id);
@@ -89,27 +89,12 @@ static void answer(struct http_request *request, const tr_msg *reply, writer *wr
         (void)reason;                                                                                        \
         answer(request, reply, write_##what);                                                                \
     }                                                                                                        \
-    static void ask_##what(struct http_request *request)                                                     \
+    void demo_route_##what(struct http_request *request)                                                     \
     {                                                                                                        \
         http_request_ask(request, tr_whereis(tr_to_name(tr_atom("profiles.demo"))),                          \
                          TR_MSG(demo_ask, .ms = (ms_)), what##_came);                                        \
     }
 
-DEMO_ROUTE(user, USERS_MS)
+DEMO_ROUTE(users, USERS_MS)
 DEMO_ROUTE(preferences, PREFERENCES_MS)
 DEMO_ROUTE(activity, ACTIVITY_MS)
-
-void demo_route_users(struct http_request *request)
-{
-    ask_user(request);
-}
-
-void demo_route_preferences(struct http_request *request)
-{
-    ask_preferences(request);
-}
-
-void demo_route_activity(struct http_request *request)
-{
-    ask_activity(request);
-}

@@ -6,7 +6,9 @@
 #include "api/profiles/demo.h"
 #include "api/profiles/profiles.h"
 #include "server/client/upstream.h"
+#include "server/http/path.h"
 #include "server/http/request.h"
+#include "server/restarts.h"
 
 #define TIMEOUT_DEFAULT_MS 5000
 #define TIMEOUT_MAX_MS     30000
@@ -21,19 +23,6 @@ struct asking {
 };
 
 /* ---- what is asked ---- */
-
-static bool read_timeout(struct text text, int64_t *timeout_ms)
-{
-    int64_t value = 0;
-    for (size_t i = 0; i < text.count && value <= TIMEOUT_MAX_MS; i++) {
-        if (text.bytes[i] < '0' || text.bytes[i] > '9') {
-            return false;
-        }
-        value = value * 10 + (text.bytes[i] - '0');
-    }
-    *timeout_ms = value;
-    return text.count != 0 && value >= 1 && value <= TIMEOUT_MAX_MS;
-}
 
 static bool read_sources(struct text text, bool *wanted)
 {
@@ -61,7 +50,7 @@ static bool read_query(struct http_request *request, struct asking *asking)
     bool good = true;
     asking->timeout_ms = TIMEOUT_DEFAULT_MS;
     memset(asking->wanted, 1, sizeof(asking->wanted));
-    if (timeout.bytes != NULL && !read_timeout(timeout, &asking->timeout_ms)) {
+    if (timeout.bytes != NULL && !http_read_int(timeout, 1, TIMEOUT_MAX_MS, &asking->timeout_ms)) {
         json_errors_add_query(&errors, TEXT("timeout_ms"), "must be an integer from 1 to 30000");
         good = false;
     }
@@ -149,7 +138,6 @@ static void profile_job(struct http_request *request)
     const struct asking *asking = http_request_state(request);
     struct profile_part parts[SOURCES_MAX] = {{.wanted = false}};
     int64_t began_ms = tr_now_ms();
-    bool complete = true;
     bool failed = false;
     for (size_t i = 0; i < profile_sources.count; i++) {
         parts[i].wanted = asking->wanted[i];
@@ -160,12 +148,11 @@ static void profile_job(struct http_request *request)
         source_count(&profile_sources.items[i], parts[i].status);
         failed = failed || parts[i].status == SOURCE_ERROR || parts[i].status == SOURCE_TIMEOUT;
     }
-    complete = !failed;
     int64_t elapsed_ms = tr_now_ms() - began_ms;
     if (asking->strict && failed) {
         answer_strict_failure(request, parts, elapsed_ms);
     } else {
-        answer_profile(request, parts, complete, elapsed_ms);
+        answer_profile(request, parts, !failed, elapsed_ms);
     }
 }
 
@@ -278,7 +265,6 @@ static tr_err sup_init(const void *arg, tr_sup_flags *flags, const tr_child_spec
     (void)reason;
     static const tr_task_supervisor_opts tasks = {0};
     tr_child_spec *specs = tr_scratch_alloc((profile_sources.count + 2) * sizeof(*specs));
-    int64_t restarts = profile_sources.settings->server_max_restarts;
     *count = 0;
     specs[(*count)++] = demo_child_spec();
     for (size_t i = 0; i < profile_sources.count; i++) {
@@ -287,8 +273,7 @@ static tr_err sup_init(const void *arg, tr_sup_flags *flags, const tr_child_spec
     tr_child_spec *last = &specs[(*count)++];
     *last = tr_task_supervisor_child_spec(&tasks);
     last->id = last->start.name = tr_atom("profiles.tasks");
-    *flags = (tr_sup_flags){.intensity = restarts == 0 ? TR_INTENSITY_NONE : (int32_t)restarts,
-                            .period_s = (int32_t)profile_sources.settings->server_max_seconds};
+    *flags = restarts_allowed(profile_sources.settings);
     *children = specs;
     return TR_OK;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "server/client/http_client.h"
+#include "server/http/path.h"
 
 #define SELF "self:"
 
@@ -108,23 +109,6 @@ static size_t place_of(const char *at)
     return begins(at, "{user_id}") ? strlen("{user_id}") : begins(at, "{id}") ? strlen("{id}") : 0;
 }
 
-static char *escape(char *at, struct text text)
-{
-    static const char hex[] = "0123456789ABCDEF";
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    for (size_t i = 0; i < text.count; i++) {
-        unsigned char c = (unsigned char)text.bytes[i];
-        if (c != 0 && strchr(plain, c) != NULL) {
-            *at++ = (char)c;
-        } else {
-            *at++ = '%';
-            *at++ = hex[c >> 4];
-            *at++ = hex[c & 15];
-        }
-    }
-    return at;
-}
-
 bool source_url(const struct source *source, struct text user, char *out, size_t bytes)
 {
     char *at = out;
@@ -137,7 +121,9 @@ bool source_url(const struct source *source, struct text user, char *out, size_t
         if (place == 0) {
             *at++ = *from++;
         } else {
-            at = escape(at, user);
+            for (size_t i = 0; i < user.count; i++) {
+                at += http_escape_byte(user.bytes[i], at);
+            }
             from += place;
         }
     }

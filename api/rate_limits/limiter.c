@@ -2,6 +2,7 @@
 
 #include "api/rate_limits/limiter_adopt.h"
 #include "server/log.h"
+#include "server/restarts.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -344,16 +345,14 @@ static size_t partition_argument(uint32_t partition, const void *arg, void *out,
 tr_child_spec rl_partitions_child_spec(void)
 {
     static tr_partition_opts options;
-    int64_t restarts = rl_service.settings == NULL ? 100 : rl_service.settings->server_max_restarts;
-    int64_t seconds = rl_service.settings == NULL ? 5 : rl_service.settings->server_max_seconds;
+    static const tr_sup_flags without_settings = {.intensity = 100, .period_s = 5};
     tr_child_spec spec;
 
     options = (tr_partition_opts){
         .partitions = rl_service.partition_count,
         .child = {.server = limiter_server},
         .with_arguments = partition_argument,
-        .flags = {.intensity = restarts == 0 ? TR_INTENSITY_NONE : (int32_t)restarts,
-                  .period_s = (int32_t)seconds},
+        .flags = rl_service.settings == NULL ? without_settings : restarts_allowed(rl_service.settings),
     };
     tr_partition_child_spec(&options, rl_service.partitions_name, &spec);
     return spec;

@@ -5,6 +5,7 @@
 #include "api/rate_limits/records.h"
 #include "api/rate_limits/saver.h"
 #include "server/log.h"
+#include "server/restarts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,16 +232,13 @@ static tr_err sup_init(const void *arg, tr_sup_flags *flags, const tr_child_spec
                        tr_term *reason)
 {
     tr_child_spec *specs = tr_scratch_alloc(3 * sizeof(*specs));
-    int64_t restarts = rl_service.settings->server_max_restarts;
 
     (void)arg;
     (void)reason;
     specs[0] = rl_partitions_child_spec();
     specs[1] = rl_policies_child_spec();
     specs[2] = rl_saver_child_spec();
-    *flags = (tr_sup_flags){.strategy = TR_ONE_FOR_ONE,
-                            .intensity = restarts == 0 ? TR_INTENSITY_NONE : (int32_t)restarts,
-                            .period_s = (int32_t)rl_service.settings->server_max_seconds};
+    *flags = restarts_allowed(rl_service.settings);
     *children = specs;
     *count = 3;
     return TR_OK;

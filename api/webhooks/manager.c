@@ -151,9 +151,9 @@ tr_child_spec webhooks_manager_child_spec(void)
 
 tr_child_spec webhook_deliverers_child_spec(void)
 {
-    static tr_supervisor supervisor = {.name = "webhooks.deliverers", .flags = {.strategy = TR_DYNAMIC}};
-    supervisor.flags.intensity = webhooks.restarts == 0 ? TR_INTENSITY_NONE : (int32_t)webhooks.restarts;
-    supervisor.flags.period_s = (int32_t)webhooks.restart_seconds;
+    static tr_supervisor supervisor = {.name = "webhooks.deliverers"};
+    supervisor.flags = webhooks.restarts;
+    supervisor.flags.strategy = TR_DYNAMIC;
     return (tr_child_spec){
         .id = webhooks.deliverers, .supervisor = &supervisor, .start = {.name = webhooks.deliverers}};
 }

@@ -30,7 +30,7 @@ struct webhooks_service {
     int64_t max, url_max, outbox_max, log_max;
     int64_t concurrency;
     int64_t timeout_ms, retry_first_ms, disable_after_ms, retention_ms, overlap_ms;
-    int64_t restarts, restart_seconds;
+    tr_sup_flags restarts;        /* what its supervisors allow */
     struct tr_registry *registry; /* {webhook, Id} -> its deliverer */
     tr_term manager, deliverers;  /* their names */
 

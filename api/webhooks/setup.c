@@ -3,6 +3,7 @@
 #include "api/webhooks/webhooks.h"
 
 #include "runtime/sys/clock.h"
+#include "server/restarts.h"
 
 #include <stdio.h>
 
@@ -88,8 +89,7 @@ static void take_settings(const struct settings *settings)
     webhooks.disable_after_ms = settings->webhook_disable_after_ms;
     webhooks.retention_ms = settings->webhook_retention_ms;
     webhooks.overlap_ms = settings->webhook_secret_overlap_ms;
-    webhooks.restarts = settings->server_max_restarts;
-    webhooks.restart_seconds = settings->server_max_seconds;
+    webhooks.restarts = restarts_allowed(settings);
 }
 
 static enum store_status read_overview(struct store *store, struct webhooks_overview *overview)
@@ -138,10 +138,8 @@ static tr_err sup_init(const void *arg, tr_sup_flags *flags, const tr_child_spec
     tr_child_spec *specs = tr_scratch_alloc(2 * sizeof(*specs));
     specs[0] = webhook_deliverers_child_spec();
     specs[1] = webhooks_manager_child_spec(); /* starts deliverers, so it begins anew when they are gone */
-    *flags =
-        (tr_sup_flags){.strategy = TR_REST_FOR_ONE,
-                       .intensity = webhooks.restarts == 0 ? TR_INTENSITY_NONE : (int32_t)webhooks.restarts,
-                       .period_s = (int32_t)webhooks.restart_seconds};
+    *flags = webhooks.restarts;
+    flags->strategy = TR_REST_FOR_ONE;
     *children = specs;
     *count = 2;
     return TR_OK;

@@ -75,13 +75,9 @@ static void link_add(struct link *link, struct text text)
 
 static void link_add_escaped(struct link *link, struct text text)
 {
-    static const char hex[] = "0123456789ABCDEF";
-    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
     for (size_t i = 0; i < text.count; i++) {
-        unsigned char c = (unsigned char)text.bytes[i];
-        char escape[3] = {'%', hex[c >> 4], hex[c & 15]};
-        bool is_plain = c != 0 && strchr(plain, c) != NULL;
-        link_add(link, is_plain ? (struct text){&text.bytes[i], 1} : (struct text){escape, 3});
+        char escape[3];
+        link_add(link, (struct text){escape, http_escape_byte(text.bytes[i], escape)});
     }
 }
 

@@ -270,3 +270,18 @@ bool http_read_int(struct text text, int64_t min, int64_t max, int64_t *value)
     *value = v;
     return true;
 }
+
+size_t http_escape_byte(char byte, char out[3])
+{
+    static const char hex[] = "0123456789ABCDEF";
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+    unsigned char c = (unsigned char)byte;
+    if (c != 0 && strchr(plain, c) != NULL) {
+        out[0] = byte;
+        return 1;
+    }
+    out[0] = '%';
+    out[1] = hex[c >> 4];
+    out[2] = hex[c & 15];
+    return 3;
+}

@@ -91,4 +91,8 @@ enum http_path_fault http_target_check_params(const struct http_target *target, 
 /** Reads a text of digits only within [min, max] (min >= 0). Returns: false otherwise, *value untouched. */
 bool http_read_int(struct text text, int64_t min, int64_t max, int64_t *value);
 
+/** Writes one byte as it may stand in a segment or parameter: itself when it is unreserved (RFC 3986, 2.3), else percent-encoded.
+ *  Returns: how many bytes, 1 or 3. */
+size_t http_escape_byte(char byte, char out[3]);
+
 #endif
