@@ -13,6 +13,8 @@
 #define GLOBAL_EVERY    61  /* slices between looks at the global queue */
 #define BACKSTOP_MS     500 /* longest sleep: turns a lost wake-up into latency */
 #define STACK_CACHE_MAX 256 /* free stacks a core keeps */
+#define LINGER_NS       20000 /* what an idle core waits for its own work while another runs, before it steals or sleeps */
+#define LINGER_LOOKS    16    /* between two looks at the clock */
 
 static __thread tr__core *this_core;
 
@@ -311,6 +313,46 @@ static tr__proc *steal(tr__core *core)
     return proc;
 }
 
+static bool has_own_work(const tr__core *core)
+{
+    return core->lifo != NULL || core->pinned_head != NULL || tr__runq_count(&core->ring) != 0 ||
+           tr__load_relaxed(&core->inbox) != NULL || tr__load_relaxed(&core->posts) != NULL;
+}
+
+/* Called ones count: they are about to run. */
+static bool another_is_up(const tr__core *core)
+{
+    const tr__node *node = &tr__the_node;
+    for (int i = 0; i < node->core_count; i++) {
+        if (i != core->index && tr__load_relaxed(&node->cores[i].sleeping) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* While another core runs, what it sends here comes within microseconds: no system call wakes who is still up. And what waits there
+ * for less is better left to it: a process that parks stays with the core it parked on, so one stolen here and one there makes every
+ * message between them cross. Nobody counts on this: a pusher that sees no sleeper is safe because we search and sleep by the rules
+ * after. Returns: is there work of our own? */
+static bool linger(const tr__core *core)
+{
+    const tr__node *node = &tr__the_node;
+    if (node->core_count == 1 || node->opts.virtual_time || tr__sim_is_on()) {
+        return false;
+    }
+    uint64_t end = tr__clock_ns() + LINGER_NS;
+    do {
+        for (int i = 0; i < LINGER_LOOKS; i++) {
+            if (has_own_work(core)) {
+                return true;
+            }
+            tr__cpu_relax();
+        }
+    } while (another_is_up(core) && tr__load_relaxed(&node->stopping) == 0 && tr__clock_ns() < end);
+    return false;
+}
+
 /* Whoever got up takes one process, which may keep it for long, and may have been called for another: so it calls the next. */
 static void pass_on_the_call(tr__core *core)
 {
@@ -353,6 +395,9 @@ bool tr__core_turn(tr__core *core)
     more = tr__core_run_some(core) || more;
     if (node->opts.hooks.after_run != NULL) {
         more = node->opts.hooks.after_run(index, node->opts.hooks.ctx) || more;
+    }
+    if (!more && linger(core)) {
+        return true;
     }
     if (!more) {
         tr__proc *stolen = steal(core);
