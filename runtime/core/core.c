@@ -16,18 +16,22 @@
 #define LINGER_NS       20000 /* what an idle core waits for its own work while another runs, before it steals or sleeps */
 #define LINGER_LOOKS    16    /* between two looks at the clock */
 
-static __thread tr__core *this_core;
+#ifdef TR__CORE_SELF_INLINE
+__thread tr__core *tr__this_core __attribute__((tls_model("initial-exec")));
+#else
+static __thread tr__core *tr__this_core;
 
 __attribute__((noinline)) tr__core *tr__core_self(void)
 {
-    tr__core *core = this_core;
-    __asm__ volatile("" : "+r"(core)::"memory"); /* never folded into another read of the thread's variable */
+    tr__core *core = tr__this_core;
+    __asm__ volatile("" : "+r"(core)::"memory");
     return core;
 }
+#endif
 
 void tr__core_enter(tr__core *core)
 {
-    this_core = core;
+    tr__this_core = core;
 }
 
 /* ---- waking
