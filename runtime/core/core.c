@@ -13,8 +13,9 @@
 #define GLOBAL_EVERY    61  /* slices between looks at the global queue */
 #define BACKSTOP_MS     500 /* longest sleep: turns a lost wake-up into latency */
 #define STACK_CACHE_MAX 256 /* free stacks a core keeps */
-#define LINGER_NS       20000 /* what an idle core waits for its own work while another runs, before it steals or sleeps */
-#define LINGER_LOOKS    16    /* between two looks at the clock */
+#define LINGER_NS \
+    20000 /* what an idle core waits for its own work while another runs, before it steals or sleeps */
+#define LINGER_LOOKS 16 /* between two looks at the clock */
 
 #ifdef TR__CORE_SELF_INLINE
 __thread tr__core *tr__this_core __attribute__((tls_model("initial-exec")));

@@ -2,7 +2,7 @@
  * Internal.
  *
  * One turn: inbox -> posts -> timers -> loop (uv_run, never blocking while work is left) -> hooks.before_run
- * -> up to a budget of slices -> hooks.after_run -> steal -> sleep in uv_run until woken, the next timer, or
+ * -> up to a budget of slices -> hooks.after_run -> linger -> steal -> sleep in uv_run until woken, the next timer, or
  * the backstop.
  *
  * Invariants
@@ -116,9 +116,10 @@ typedef struct tr__node {
 
 extern tr__node tr__the_node;
 
-/** The core of the calling thread or NULL. Thread-local addresses must not be kept across a switch: on x86-64 the variable is read
- *  through %fs, so there is none to keep; elsewhere, and where the compiler instruments reads, it is a call. */
-#if defined(__x86_64__) && !defined(TROUPE_SIMULATION) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/** The core of the calling thread or NULL. Thread-local addresses must not be kept across a switch: gcc on x86-64 reads the
+ *  variable through %fs, so there is none to keep; elsewhere, and where reads are instrumented, it is a call. */
+#if defined(__x86_64__) && !defined(__clang__) && !defined(TROUPE_SIMULATION) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define TR__CORE_SELF_INLINE 1
 extern __thread tr__core *tr__this_core __attribute__((tls_model("initial-exec")));
 static inline tr__core *tr__core_self(void)
