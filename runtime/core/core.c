@@ -85,14 +85,6 @@ static void inbox_push(tr__core *core, tr__proc *proc)
     tr__core_wake(core);
 }
 
-static void pinned_push(tr__core *core, tr__proc *proc)
-{
-    proc->run_next = NULL;
-    proc->turn = tr__load_relaxed(&core->ring.tail);
-    *core->pinned_tail = proc;
-    core->pinned_tail = &proc->run_next;
-}
-
 static tr__proc *pinned_pop(tr__core *core)
 {
     tr__proc *proc = core->pinned_head;
@@ -135,9 +127,7 @@ static tr__proc *global_pop(void)
     return proc;
 }
 
-/* Calls a thief when the ring holds more than what this core does next: anything else here may keep it for
- * long. */
-static void offer(const tr__core *core)
+void tr__offer(const tr__core *core)
 {
     uint32_t count = tr__the_node.core_count > 1 ? tr__runq_count(&core->ring) : 0;
     bool busy = core->current != NULL || core->lifo != NULL || core->pinned_head != NULL;
@@ -159,7 +149,7 @@ static void ring_push(tr__core *core, tr__proc *proc)
         }
         global_push(proc);
     }
-    offer(core);
+    tr__offer(core);
 }
 
 /* In virtual time everything goes first in, first out; a simulation schedules as real cores do. */
@@ -168,31 +158,45 @@ static bool in_order(void)
     return tr__the_node.opts.virtual_time && !tr__sim_is_on();
 }
 
-void tr__schedule(tr__proc *proc)
+/* Of a thread outside. */
+static void schedule_from_outside(tr__proc *proc)
 {
-    tr__core *core = tr__core_self();
+    tr__node *node = &tr__the_node;
     int32_t home = tr__load_relaxed(&proc->home);
-    if (core == NULL) {
-        tr__node *node = &tr__the_node;
-        if (home >= 0) {
-            inbox_push(&node->cores[home], proc);
-        } else { /* whichever core is free first takes it; a core's inbox would wait for what runs there */
-            global_push(proc);
-            wake_a_thief((int)(tr__add_relaxed(&node->next_core, 1u) % (uint32_t)node->core_count));
-        }
-    } else if (home >= 0 || in_order()) {
+    if (home >= 0) {
+        inbox_push(&node->cores[home], proc);
+    } else { /* whichever core is free first takes it; a core's inbox would wait for what runs there */
+        global_push(proc);
+        wake_a_thief((int)(tr__add_relaxed(&node->next_core, 1u) % (uint32_t)node->core_count));
+    }
+}
+
+void tr__schedule_slowly(tr__core *core, tr__proc *proc)
+{
+    int32_t home = tr__load_relaxed(&proc->home);
+    if (home >= 0 || in_order()) {
         if (home < 0 || home == core->index) {
-            pinned_push(core, proc);
-            offer(core);
+            tr__pinned_push(core, proc);
+            tr__offer(core);
         } else {
             inbox_push(&tr__the_node.cores[home], proc);
         }
+        return;
+    }
+    tr__proc *old = core->lifo;
+    core->lifo = proc;
+    if (old != NULL) {
+        ring_push(core, old);
+    }
+}
+
+void tr__schedule(tr__proc *proc)
+{
+    tr__core *core = tr__core_self();
+    if (core == NULL) {
+        schedule_from_outside(proc);
     } else {
-        tr__proc *old = core->lifo;
-        core->lifo = proc;
-        if (old != NULL) {
-            ring_push(core, old);
-        }
+        tr__schedule_on(core, proc);
     }
 }
 
@@ -252,25 +256,11 @@ bool tr__core_drain(tr__core *core)
 /* ---- what next
  * -------------------------------------------------------------------------------------------------- */
 
-tr__proc *tr__core_next(tr__core *core)
+/* Ring and pinned are one queue in two parts: who is pinned goes after what was in the ring when it came. */
+static tr__proc *oldest(tr__core *core)
 {
-    core->tick++;
-    tr__proc *proc = NULL;
-    if (core->tick % GLOBAL_EVERY == 0 && (proc = global_pop()) != NULL) {
-        return proc;
-    }
-    if (core->lifo != NULL) {
-        proc = core->lifo;
-        core->lifo = NULL;
-        bool others = core->pinned_head != NULL || tr__runq_count(&core->ring) != 0;
-        if (core->lifo_run++ < LIFO_MAX || !others) {
-            return proc;
-        }
-        ring_push(core, proc); /* two that wake each other must not starve the rest */
-    }
     core->lifo_run = 0;
-    /* Ring and pinned are one queue in two parts: who is pinned goes after what was in the ring when it came.
-     * */
+    tr__proc *proc;
     bool ring_first = core->pinned_head == NULL ||
                       (int32_t)(core->pinned_head->turn - tr__load_acquire(&core->ring.head)) > 0;
     if (ring_first && (proc = tr__runq_pop(&core->ring)) != NULL) {
@@ -280,6 +270,28 @@ tr__proc *tr__core_next(tr__core *core)
         return proc;
     }
     return global_pop();
+}
+
+tr__proc *tr__core_next(tr__core *core)
+{
+    tr__proc *proc = NULL;
+    if (core->global_in-- == 0) {
+        core->global_in = GLOBAL_EVERY - 1;
+        if ((proc = global_pop()) != NULL) {
+            return proc;
+        }
+    }
+    if (core->lifo == NULL) {
+        return oldest(core);
+    }
+    proc = core->lifo;
+    core->lifo = NULL;
+    bool others = core->pinned_head != NULL || tr__runq_count(&core->ring) != 0;
+    if (core->lifo_run++ < LIFO_MAX || !others) {
+        return proc;
+    }
+    ring_push(core, proc); /* two that wake each other must not starve the rest */
+    return oldest(core);
 }
 
 bool tr__work_is_queued(void)
@@ -369,8 +381,8 @@ static void pass_on_the_call(tr__core *core)
 
 bool tr__core_run_some(tr__core *core)
 {
-    int run = 0;
-    while (run < TURN_SLICES) {
+    core->turn_left = TURN_SLICES;
+    while (core->turn_left > 0) {
         tr__proc *proc = tr__core_next(core);
         if (proc == NULL) {
             if (!tr__core_drain(core)) {
@@ -382,9 +394,8 @@ bool tr__core_run_some(tr__core *core)
             pass_on_the_call(core);
         }
         tr__core_run(core, proc);
-        run++;
     }
-    return run == TURN_SLICES;
+    return core->turn_left == 0;
 }
 
 bool tr__core_turn(tr__core *core)
@@ -410,6 +421,7 @@ bool tr__core_turn(tr__core *core)
             if (core->got_up) {
                 pass_on_the_call(core);
             }
+            core->turn_left = 1;
             tr__core_run(core, stolen);
             more = true;
         }
@@ -524,9 +536,14 @@ bool tr__core_may_keep_stack(const tr__core *core)
     return core->stacks_free != 0 || tr__load_relaxed(&tr__the_node.stacks) < tr__the_node.opts.stack_max;
 }
 
+bool tr__core_may_cache(const tr__core *core)
+{
+    return core->stacks_free < STACK_CACHE_MAX;
+}
+
 void tr__core_give_stack(tr__core *core, tr__stack *stack)
 {
-    if (core->stacks_free >= STACK_CACHE_MAX) {
+    if (!tr__core_may_cache(core)) {
         tr__stack_destroy(stack);
         tr__sub_relaxed(&tr__the_node.stacks, 1u);
         return;

@@ -2,7 +2,7 @@
  * Internal.
  *
  * One turn: inbox -> posts -> timers -> loop (uv_run, never blocking while work is left) -> hooks.before_run
- * -> up to a budget of slices -> hooks.after_run -> linger -> steal -> sleep in uv_run until woken, the next timer, or
+ * -> up to a budget of slices, of which one may hand the thread to the next without coming back here -> hooks.after_run -> linger -> steal -> sleep in uv_run until woken, the next timer, or
  * the backstop.
  *
  * Invariants
@@ -74,10 +74,12 @@ typedef struct tr__core {
     tr__proc *current;
     tr__stack *stack; /* the one `current` runs on */
     tr__leave leave;
+    tr__proc *handed; /* chosen to run next, by one that could not give it the thread itself */
     tr__proc *lifo;
-    unsigned lifo_run; /* slices in a row from lifo */
+    unsigned lifo_run;  /* slices in a row from lifo */
+    unsigned turn_left; /* slices that this turn may still run */
     tr__proc *pinned_head, **pinned_tail;
-    unsigned tick;
+    unsigned global_in; /* slices until the next look at the global queue */
     bool got_up; /* slept, and has run nothing since */
     tr__home home;
     tr__stack *stacks; /* free ones */
@@ -149,9 +151,33 @@ void tr__core_ring(tr__core *core);
 bool tr__work_is_queued(void);
 /** proc is runnable (its inbox left IDLE): queues it where it may run and wakes a thread if need be. */
 void tr__schedule(tr__proc *proc);
+void tr__schedule_slowly(tr__core *core, tr__proc *proc);
+/** Calls a thief when the ring holds more than what this core does next: anything else here may keep it for long. */
+void tr__offer(const tr__core *core);
+
+static inline void tr__pinned_push(tr__core *core, tr__proc *proc)
+{
+    proc->run_next = NULL;
+    proc->turn = tr__load_relaxed(&core->ring.tail);
+    *core->pinned_tail = proc;
+    core->pinned_tail = &proc->run_next;
+}
+
+/** The same from a thread whose core this is: mostly for one that has parked here. */
+static inline void tr__schedule_on(tr__core *core, tr__proc *proc)
+{
+    if (tr__load_relaxed(&proc->home) == core->index) {
+        tr__pinned_push(core, proc);
+        if (tr__load_relaxed(&core->ring.tail) != tr__load_relaxed(&core->ring.head)) {
+            tr__offer(core);
+        }
+    } else {
+        tr__schedule_slowly(core, proc);
+    }
+}
 /** The same behind everything that waits on this core. */
 void tr__schedule_last(tr__core *core, tr__proc *proc);
-/** Runs one process for a slice. */
+/** Runs one process for a slice, and those that it and its followers hand the thread to (slice.c). */
 void tr__core_run(tr__core *core, tr__proc *proc);
 /** Something runnable, or NULL. */
 tr__proc *tr__core_next(tr__core *core);
@@ -170,6 +196,8 @@ void *tr__core_main(void *core);
 bool tr__core_wake(tr__core *core);
 /** NULL when the system gives no more. stack_max does not bind here: each core can run something. */
 tr__stack *tr__core_take_stack(tr__core *core);
+/** Is there room for one more free stack? Else giving one destroys it. */
+bool tr__core_may_cache(const tr__core *core);
 /** May a process of this core keep the stack it runs on, or would that be one more than stack_max? */
 bool tr__core_may_keep_stack(const tr__core *core);
 void tr__core_give_stack(tr__core *core, tr__stack *stack);

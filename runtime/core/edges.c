@@ -1,6 +1,7 @@
 #include "runtime/core/edges.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/core/mem.h"
 
@@ -89,16 +90,29 @@ static void index_rebuild(edge_table *table)
     }
 }
 
+static size_t table_bytes(uint32_t room)
+{
+    return sizeof(edge_table) + room * sizeof(tr__edge);
+}
+
+/* From the core's pools: a call takes and gives a table on both sides. */
 static edge_table *grow(tr__edges *edges)
 {
-    edge_table *table = edges->table;
-    uint32_t room = table == NULL ? 2 : table->room * 2;
-    bool fresh = table == NULL;
-    table = must(realloc(table, sizeof(*table) + room * sizeof(tr__edge)));
-    if (fresh) {
-        *table = (edge_table){0};
+    edge_table *old = edges->table;
+    uint32_t room = old == NULL ? 2 : old->room * 2;
+    TR_ASSERT(room < 1u << 24);
+    uint8_t mem_class;
+    edge_table *table = tr__mem_alloc_surely(table_bytes(room), &mem_class);
+    table->count = 0;
+    table->index = NULL;
+    if (old != NULL) {
+        table->count = old->count;
+        table->index = old->index;
+        memcpy(table->items, old->items, old->count * sizeof(tr__edge));
+        tr__mem_free(old, table_bytes(old->room), (uint8_t)old->mem_class);
     }
-    table->room = room;
+    table->room = room & 0xffffffu;
+    table->mem_class = mem_class;
     edges->table = table;
     if (room > SMALL) {
         index_rebuild(table);
@@ -176,7 +190,7 @@ void tr__edges_fini(tr__edges *edges)
         extra_free(&table->items[i]);
     }
     free(table->index);
-    free(table);
+    tr__mem_free(table, table_bytes(table->room), (uint8_t)table->mem_class);
     edges->table = NULL;
 }
 

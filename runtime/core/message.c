@@ -1,7 +1,4 @@
-#include <string.h>
-
-#include "runtime/core/core.h"
-#include "runtime/core/mem.h"
+#include "runtime/core/message.h"
 
 static const tr_term *term_member(const void *payload, const tr_type *type, uint16_t i)
 {
@@ -40,7 +37,7 @@ static void flatten_members(tr_msg *msg, const tr_type *type, const void *payloa
     }
 }
 
-tr_msg *tr__msg_make(const tr_type *type, const void *payload, uint8_t signal, tr_ref ref)
+tr_msg *tr__msg_make_slowly(const tr_type *type, const void *payload, uint8_t signal, tr_ref ref)
 {
     size_t bytes = type == NULL ? 0 : type->size;
     if (type != NULL && type->term_count != 0) {
@@ -86,7 +83,7 @@ tr_msg *tr__exit_make(uint8_t signal, tr_pid from, tr_term reason)
                         (tr_ref){from, 0});
 }
 
-void tr__msg_free(tr_msg *msg)
+void tr__msg_free_slowly(tr_msg *msg)
 {
     const tr_type *type = msg->type;
     if (type != NULL) {
@@ -102,23 +99,10 @@ tr_msg_kind tr_msg_kind_of(const tr_msg *msg)
     return (tr_msg_kind)msg->tr__signal;
 }
 
-/* ---- what a process holds: singly linked, newest first ---- */
+/* ---- what a process holds ---- */
 
-void tr__held_add(tr__proc *proc, tr_msg *msg)
+void tr__msg_unhold_slowly(tr_msg *msg)
 {
-    if ((msg->tr__flags & TR__F_HELD) != 0) {
-        return;
-    }
-    msg->tr__flags |= TR__F_HELD;
-    msg->tr__next = proc->held;
-    proc->held = msg;
-}
-
-void tr__msg_unhold(tr_msg *msg)
-{
-    if ((msg->tr__flags & TR__F_HELD) == 0) {
-        return;
-    }
     tr__proc *proc = tr__proc_self();
     msg->tr__flags &= (uint8_t)~TR__F_HELD;
     for (tr_msg **at = &proc->held; *at != NULL; at = &(*at)->tr__next) {
@@ -127,15 +111,6 @@ void tr__msg_unhold(tr_msg *msg)
             msg->tr__next = NULL;
             return;
         }
-    }
-}
-
-void tr__held_drop_all(tr__proc *proc)
-{
-    while (proc->held != NULL) {
-        tr_msg *msg = proc->held;
-        proc->held = msg->tr__next;
-        tr__msg_free(msg);
     }
 }
 

@@ -1,5 +1,5 @@
 /* Sending, and the two halves of a request. */
-#include "runtime/core/core.h"
+#include "runtime/core/mailbox.h"
 
 static tr_err undelivered(tr_dest dest, tr_err err, tr_msg *msg)
 {
@@ -14,13 +14,10 @@ static tr_err undelivered(tr_dest dest, tr_err err, tr_msg *msg)
     return named ? TR_E_NOPROC : TR_OK; /* to a dead pid or alias: fine, as in OTP */
 }
 
-tr_err tr_send_msg(tr_dest dest, tr_msg *msg)
+/* A bare message that nobody holds. */
+static inline tr_err send_info(tr_dest dest, tr_msg *msg)
 {
     tr_pid to = dest.kind == TR_TO_PID ? dest.pid : tr_whereis(dest);
-    tr__msg_unhold(msg);
-    msg->tr__signal = TR_MSG_INFO;
-    msg->tr__flags = 0; /* it may have come here as a message of another kind */
-    msg->tr__ref = TR_NO_REF;
     if (dest.kind == TR_TO_ALIAS) {
         msg->tr__ref = dest.alias;
         msg->tr__flags = TR__F_ALIAS;
@@ -30,9 +27,33 @@ tr_err tr_send_msg(tr_dest dest, tr_msg *msg)
     return err == TR_OK ? TR_OK : undelivered(dest, err, msg);
 }
 
+tr_err tr_send_msg(tr_dest dest, tr_msg *msg)
+{
+    tr__msg_unhold(msg);
+    msg->tr__signal = TR_MSG_INFO;
+    msg->tr__flags = 0; /* it may have come here as a message of another kind */
+    msg->tr__ref = TR_NO_REF;
+    return send_info(dest, msg);
+}
+
 tr_err tr_send(tr_dest dest, const tr_type *type, const void *payload)
 {
-    return tr_send_msg(dest, tr__msg_make(type, payload, TR_MSG_INFO, TR_NO_REF));
+    return send_info(dest, tr__msg_make(type, payload, TR_MSG_INFO, TR_NO_REF));
+}
+
+tr_err tr_send_pid(tr_pid pid, const tr_type *type, const void *payload)
+{
+    tr_msg *msg = tr__msg_make(type, payload, TR_MSG_INFO, TR_NO_REF);
+    tr__core *core = tr__core_self();
+    if (core != NULL) {
+        tr__bump(&core->stats.sent, 1u);
+        tr_err err = tr__push_on(core, pid, msg);
+        if (err == TR_OK) {
+            return TR_OK;
+        }
+        return undelivered(tr_to(pid), err, msg);
+    }
+    return send_info(tr_to(pid), msg);
 }
 
 tr_err tr_send_term(tr_dest dest, tr_term value)

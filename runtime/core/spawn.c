@@ -4,6 +4,7 @@
 #include <troupe/registry.h>
 
 #include "runtime/core/core.h"
+#include "runtime/core/message.h"
 #include "runtime/core/foreign.h"
 #include "runtime/core/mem.h"
 #include "runtime/sys/clock.h"

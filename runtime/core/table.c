@@ -9,15 +9,13 @@
 #include "runtime/sim/sim.h"
 #include "runtime/sys/lock.h"
 
-#define CHUNK_BITS 10u
-#define CHUNK      (1u << CHUNK_BITS)
-#define OWNED      offsetof(tr__proc, trap_exit) /* from here on: its owner's alone */
-#define CHUNKS_MAX (1u << (24 - CHUNK_BITS))
+#define CHUNK TR__TABLE_CHUNK
+#define OWNED     offsetof(tr__proc, trap_exit) /* from here on: its owner's alone */
+
+struct tr__table_index tr__proc_table;
 
 static struct {
     pthread_mutex_t lock;
-    tr__proc *chunks[CHUNKS_MAX]; /* atomic: published once */
-    uint32_t slots;               /* atomic: slots that exist */
     uint32_t max;
     tr__proc *free_head, **free_tail;
 } table = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -31,36 +29,23 @@ void tr__table_init(uint32_t process_max)
 
 void tr__table_fini(void)
 {
-    for (uint32_t i = 0; i < CHUNKS_MAX && table.chunks[i] != NULL; i++) {
-        free(table.chunks[i]);
-        table.chunks[i] = NULL;
+    for (uint32_t i = 0; i < TR__TABLE_CHUNKS && tr__proc_table.chunks[i] != NULL; i++) {
+        free(tr__proc_table.chunks[i]);
+        tr__proc_table.chunks[i] = NULL;
     }
-    table.slots = 0;
-}
-
-tr__proc *tr__table_slot(uint32_t slot)
-{
-    if (slot >= tr__load_acquire(&table.slots)) {
-        return NULL;
-    }
-    return &tr__load_acquire(&table.chunks[slot >> CHUNK_BITS])[slot & (CHUNK - 1)];
-}
-
-tr__proc *tr__table_at(tr_pid pid)
-{
-    return tr__table_slot(TR_PID_SLOT(pid));
+    tr__proc_table.slots = 0;
 }
 
 uint32_t tr__table_slots(void)
 {
-    return tr__load_acquire(&table.slots);
+    return tr__load_acquire(&tr__proc_table.slots);
 }
 
 /* Lock held. A new chunk's slots go to the free list with generation 0 remembered in `restarts` of the free
  * block. */
 static bool table_grow(void)
 {
-    uint32_t slots = table.slots;
+    uint32_t slots = tr__proc_table.slots;
     if (slots >= table.max) {
         return false;
     }
@@ -75,8 +60,8 @@ static bool table_grow(void)
         chunk[i].run_next = i + 1 < count ? &chunk[i + 1] : NULL;
         tr__store_relaxed(&chunk[i].queued, slots + i); /* while free: the slot's number */
     }
-    tr__store_release(&table.chunks[slots >> CHUNK_BITS], chunk);
-    tr__store_release(&table.slots, slots + count);
+    tr__store_release(&tr__proc_table.chunks[slots >> TR__TABLE_CHUNK_BITS], chunk);
+    tr__store_release(&tr__proc_table.slots, slots + count);
     *table.free_tail = chunk;
     table.free_tail = &chunk[count - 1].run_next;
     return true;

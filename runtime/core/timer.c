@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runtime/core/core.h"
+#include "runtime/core/message.h"
 #include "runtime/sim/sim.h"
 #include "runtime/sys/clock.h"
 
