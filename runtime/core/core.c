@@ -108,13 +108,15 @@ static void global_push(tr__proc *proc)
     tr__unlock(&node->global_lock);
 }
 
-static tr__proc *global_pop(void)
+/* In virtual time everything goes first in, first out; a simulation schedules as real cores do. */
+static bool in_order(void)
 {
-    tr__node *node = &tr__the_node;
-    if (tr__load_seq(&node->global_count) == 0) {
-        return NULL;
-    }
-    tr__lock(&node->global_lock);
+    return tr__the_node.opts.virtual_time && !tr__sim_is_on();
+}
+
+/* The global lock is held. */
+static tr__proc *global_first(tr__node *node)
+{
     tr__proc *proc = node->global_head;
     if (proc != NULL) {
         node->global_head = proc->run_next;
@@ -122,6 +124,29 @@ static tr__proc *global_pop(void)
             node->global_tail = &node->global_head;
         }
         tr__sub_seq(&node->global_count, 1u);
+    }
+    return proc;
+}
+
+/* The oldest one, to run now, and with it this core's share of the others, into the ring: they were pushed one after the other
+ * and mostly have to do with each other, so dealt out one by one every message between them would cross. */
+static tr__proc *global_pop(tr__core *core)
+{
+    tr__node *node = &tr__the_node;
+    uint32_t count = tr__load_seq(&node->global_count);
+    if (count == 0) {
+        return NULL;
+    }
+    uint32_t share = in_order() ? 0 : (count - 1) / (uint32_t)node->core_count;
+    uint32_t room = (TR__RUNQ_ROOM - tr__runq_count(&core->ring)) / 2;
+    tr__lock(&node->global_lock);
+    tr__proc *proc = global_first(node);
+    for (uint32_t i = 0; proc != NULL && i < share && i < room; i++) {
+        tr__proc *other = global_first(node);
+        if (other == NULL || !tr__runq_push(&core->ring, other)) {
+            TR_ASSERT(other == NULL); /* only this core pushes here, and there was room */
+            break;
+        }
     }
     tr__unlock(&node->global_lock);
     return proc;
@@ -150,12 +175,6 @@ static void ring_push(tr__core *core, tr__proc *proc)
         global_push(proc);
     }
     tr__offer(core);
-}
-
-/* In virtual time everything goes first in, first out; a simulation schedules as real cores do. */
-static bool in_order(void)
-{
-    return tr__the_node.opts.virtual_time && !tr__sim_is_on();
 }
 
 /* Of a thread outside. */
@@ -269,7 +288,7 @@ static tr__proc *oldest(tr__core *core)
     if ((proc = pinned_pop(core)) != NULL) {
         return proc;
     }
-    return global_pop();
+    return global_pop(core);
 }
 
 tr__proc *tr__core_next(tr__core *core)
@@ -277,7 +296,7 @@ tr__proc *tr__core_next(tr__core *core)
     tr__proc *proc = NULL;
     if (core->global_in-- == 0) {
         core->global_in = GLOBAL_EVERY - 1;
-        if ((proc = global_pop()) != NULL) {
+        if ((proc = global_pop(core)) != NULL) {
             return proc;
         }
     }

@@ -134,6 +134,24 @@ static inline tr__core *tr__core_self(void)
 tr__core *tr__core_self(void);
 #endif
 void tr__core_enter(tr__core *core); /* this thread now runs core (NULL: none) */
+/** The calling process runs a callback of its behaviour, for a message of this name (NULL allowed), until tr__guard_end: meanwhile
+ *  tr_exit and tr_error that nothing catches are told to the behaviour (crashed), deeper on the same stack. It costs a few stores
+ *  where a tr__catch costs a setjmp. Not nested. */
+static inline void tr__guard_begin(const char *message)
+{
+    tr__stack *stack = tr__core_self()->stack;
+    stack->guard = message;
+    stack->guarded = true;
+}
+static inline void tr__guard_end(void)
+{
+    tr__core_self()->stack->guarded = false;
+}
+/** In crashed: the name that was given. */
+static inline const char *tr__guard_message(void)
+{
+    return tr__core_self()->stack->guard;
+}
 /** Counters of the calling thread's core; foreign threads share node.foreign (atomic adds). */
 #define TR__COUNT(field, n)                                              \
     do {                                                                 \

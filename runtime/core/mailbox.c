@@ -83,6 +83,8 @@ void tr__fetch_mail(tr__proc *proc)
         tr_msg *next = msg->tr__next;
         if (tr__load_relaxed(&proc->status) == TR_STATUS_EXITING) {
             tr__signal_refuse(proc, msg); /* an earlier signal ended it */
+        } else if (msg->tr__signal < TR__SIG_EXIT_LINK && (msg->tr__flags & TR__F_JUDGED) == 0) {
+            tr__queue_put(proc, msg);
         } else {
             tr__signal_handle(proc, msg);
         }

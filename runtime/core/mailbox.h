@@ -13,8 +13,6 @@
 #include "runtime/core/message.h"
 #include "runtime/sim/sim.h"
 
-/* Judged and queued when it is received: to an alias, or with a monitor. */
-#define TR__F_JUDGED (TR__F_ALIAS | TR__F_MONITORS)
 
 static inline bool tr__msg_goes_short(const tr_msg *msg)
 {

@@ -18,17 +18,11 @@ static bool may_fail(const tr__core *core)
 
 static void *take(tr__core *core, size_t bytes, uint8_t wanted)
 {
-    if (core == NULL) {
-        tr__add_relaxed(&tr__the_node.foreign.bytes_allocated, bytes);
-    } else {
-        tr__bump(&core->stats.bytes_allocated, bytes);
-        if (TR__POOLING && wanted != TR__MEM_LARGE && core->pool[wanted] != NULL) {
-            struct tr__free_block *block = core->pool[wanted];
-            core->pool[wanted] = block->next;
-            core->pooled[wanted]--;
-            return block;
-        }
+    void *block = TR__POOLING && core != NULL ? tr__mem_pop(core, bytes, wanted) : NULL;
+    if (block != NULL) {
+        return block;
     }
+    TR__COUNT(bytes_allocated, bytes);
     return malloc(wanted == TR__MEM_LARGE || !TR__POOLING ? bytes : tr__mem_class_bytes[wanted]);
 }
 
@@ -41,10 +35,9 @@ void *tr__mem_alloc_slowly(size_t bytes, uint8_t wanted)
     return take(core, bytes, wanted);
 }
 
-void *tr__mem_alloc_surely(size_t bytes, uint8_t *mem_class)
+void *tr__mem_alloc_surely_slowly(size_t bytes, uint8_t wanted)
 {
-    *mem_class = tr__mem_class(bytes);
-    void *block = take(tr__core_self(), bytes, *mem_class);
+    void *block = take(tr__core_self(), bytes, wanted);
     TR_ASSERT(block != NULL);
     return block;
 }

@@ -42,13 +42,34 @@ static inline uint8_t tr__mem_class(size_t bytes)
     }
     return bytes <= 1024 ? 6 : bytes <= 4096 ? 7 : TR__MEM_LARGE;
 }
+/** The same for up to TR__MEM_SMALL bytes: one look. */
+#define TR__MEM_SMALL 256u
+static inline uint8_t tr__mem_small_class(size_t bytes)
+{
+    static const uint8_t class_of[TR__MEM_SMALL / 32 + 1] = {0, 0, 0, 1, 2, 3, 3, 4, 4};
+    return class_of[(bytes + 31) / 32];
+}
 extern const uint16_t tr__mem_class_bytes[TR__MEM_CLASSES];
 /** How many blocks of a class a core keeps: half a MiB of each. */
 extern const uint16_t tr__mem_class_kept[TR__MEM_CLASSES];
 
 /* The parts of the two below that are not worth inlining. */
 void *tr__mem_alloc_slowly(size_t bytes, uint8_t mem_class);
+void *tr__mem_alloc_surely_slowly(size_t bytes, uint8_t mem_class);
 void tr__mem_free_slowly(void *block, size_t bytes, uint8_t mem_class);
+
+/* From the core's list; NULL: there is none. */
+static inline void *tr__mem_pop(tr__core *core, size_t bytes, uint8_t mem_class)
+{
+    if (mem_class == TR__MEM_LARGE || core->pool[mem_class] == NULL) {
+        return NULL;
+    }
+    struct tr__free_block *block = core->pool[mem_class];
+    core->pool[mem_class] = block->next;
+    core->pooled[mem_class]--;
+    tr__bump(&core->stats.bytes_allocated, bytes);
+    return block;
+}
 
 /** 16-byte aligned, not zeroed; NULL only when the system has no memory. *class must be handed to
  *  tr__mem_free. bytes also counts for accounting: give the same number back. */
@@ -57,18 +78,19 @@ static inline void *tr__mem_alloc(size_t bytes, uint8_t *mem_class)
     uint8_t wanted = tr__mem_class(bytes);
     *mem_class = wanted;
     tr__core *core = tr__core_self();
-    if (TR__POOLING_INLINE && core != NULL && wanted != TR__MEM_LARGE && core->pool[wanted] != NULL) {
-        struct tr__free_block *block = core->pool[wanted];
-        core->pool[wanted] = block->next;
-        core->pooled[wanted]--;
-        tr__bump(&core->stats.bytes_allocated, bytes);
-        return block;
-    }
-    return tr__mem_alloc_slowly(bytes, wanted);
+    void *block = TR__POOLING_INLINE && core != NULL ? tr__mem_pop(core, bytes, wanted) : NULL;
+    return block != NULL ? block : tr__mem_alloc_slowly(bytes, wanted);
 }
 
 /** The same for what a process must not end for the want of: without memory the program ends. */
-void *tr__mem_alloc_surely(size_t bytes, uint8_t *mem_class);
+static inline void *tr__mem_alloc_surely(size_t bytes, uint8_t *mem_class)
+{
+    uint8_t wanted = tr__mem_class(bytes);
+    *mem_class = wanted;
+    tr__core *core = tr__core_self();
+    void *block = TR__POOLING_INLINE && core != NULL ? tr__mem_pop(core, bytes, wanted) : NULL;
+    return block != NULL ? block : tr__mem_alloc_surely_slowly(bytes, wanted);
+}
 
 static inline void tr__mem_free(void *block, size_t bytes, uint8_t mem_class)
 {

@@ -1,5 +1,7 @@
 #include "runtime/core/message.h"
 
+#include "runtime/core/box.h"
+
 static const tr_term *term_member(const void *payload, const tr_type *type, uint16_t i)
 {
     return (const tr_term *)(const void *)((const char *)payload + type->terms[i]);
@@ -31,6 +33,9 @@ static void flatten_members(tr_msg *msg, const tr_type *type, const void *payloa
     char *free_space = (char *)msg->tr__data + ((type->size + 7u) & ~(size_t)7);
     for (uint16_t i = 0; i < type->term_count; i++) {
         tr_term term = *term_member(payload, type, i);
+        if (!tr__is_box(term)) {
+            continue; /* its word was copied with the rest */
+        }
         tr_term *copy = (tr_term *)(void *)((char *)msg->tr__data + type->terms[i]);
         *copy = tr_term_flatten(term, free_space);
         free_space += tr_term_flat_bytes(term);
@@ -43,7 +48,8 @@ tr_msg *tr__msg_make_slowly(const tr_type *type, const void *payload, uint8_t si
     if (type != NULL && type->term_count != 0) {
         bytes = (bytes + 7u) & ~(size_t)7;
         for (uint16_t i = 0; i < type->term_count; i++) {
-            bytes += tr_term_flat_bytes(*term_member(payload, type, i));
+            tr_term term = *term_member(payload, type, i);
+            bytes += tr__is_box(term) ? tr_term_flat_bytes(term) : 0;
         }
     }
     tr_msg *msg = msg_block(bytes);
@@ -69,10 +75,10 @@ tr_msg *tr__msg_make_slowly(const tr_type *type, const void *payload, uint8_t si
 /* Made in a process it belongs to that process until something takes it: a kill in between frees it. */
 tr_msg *tr_msg_new(const tr_type *type, const void *payload)
 {
-    tr__proc *proc = tr__proc_self();
     tr_msg *msg = tr__msg_make(type, payload, TR_MSG_INFO, TR_NO_REF);
-    if (proc != NULL) {
-        tr__held_add(proc, msg);
+    const tr__core *core = tr__core_self();
+    if (core != NULL && core->current != NULL) {
+        tr__held_add(core->current, msg);
     }
     return msg;
 }

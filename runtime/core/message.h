@@ -19,14 +19,10 @@ tr_msg *tr__msg_make_slowly(const tr_type *type, const void *payload, uint8_t si
 void tr__msg_free_slowly(tr_msg *msg);
 void tr__msg_unhold_slowly(tr_msg *msg);
 
-/* Payloads are nearly always a few words: then the copy is a few moves, not a call (which gcc would make of the loop again, did it
- * see what each turn does). */
-static inline void tr__payload_copy(void *to, const void *from, size_t bytes)
+/* Of whole words. Payloads are nearly always a few of them: then the copy is a few moves, not a call (which gcc would make of the
+ * loop again, did it see what each turn does). */
+static inline void tr__words_copy(void *to, const void *from, size_t bytes)
 {
-    if (bytes > 64 || bytes % 8 != 0) {
-        memcpy(to, from, bytes);
-        return;
-    }
     for (size_t at = 0; at < bytes; at += 8) {
         uint64_t word;
         memcpy(&word, (const char *)from + at, 8);
@@ -35,18 +31,30 @@ static inline void tr__payload_copy(void *to, const void *from, size_t bytes)
     }
 }
 
+/* Nothing to flatten or to count, a few words, and a core whose pools may be used. */
+static inline bool tr__msg_is_simple(const tr_type *type, const tr__core *core)
+{
+    return TR__POOLING_INLINE && core != NULL && type != NULL && type->term_count == 0 && type->blob_count == 0 &&
+           type->size % 8 == 0 && sizeof(tr_msg) + type->size <= TR__MEM_SMALL;
+}
+
 /** A message of this type (NULL: none) with a copy of payload; never NULL (without memory the process ends). */
 static inline tr_msg *tr__msg_make(const tr_type *type, const void *payload, uint8_t signal, tr_ref ref)
 {
-    if (type == NULL || type->term_count != 0 || type->blob_count != 0) {
+    tr__core *core = tr__core_self();
+    if (!tr__msg_is_simple(type, core)) {
         return tr__msg_make_slowly(type, payload, signal, ref);
     }
     size_t bytes = sizeof(tr_msg) + type->size;
-    uint8_t mem_class;
-    tr_msg *msg = tr__mem_alloc(bytes, &mem_class);
-    if (__builtin_expect(msg == NULL, false)) {
-        tr__out_of_memory();
+    uint8_t mem_class = tr__mem_small_class(bytes);
+    struct tr__free_block *block = core->pool[mem_class];
+    if (block == NULL) {
+        return tr__msg_make_slowly(type, payload, signal, ref);
     }
+    core->pool[mem_class] = block->next;
+    core->pooled[mem_class]--;
+    tr__bump(&core->stats.bytes_allocated, bytes);
+    tr_msg *msg = (tr_msg *)(void *)block;
     msg->tr__next = NULL;
     msg->type = type;
     msg->tr__ref = ref;
@@ -54,9 +62,7 @@ static inline tr_msg *tr__msg_make(const tr_type *type, const void *payload, uin
     msg->tr__signal = signal;
     msg->tr__flags = 0;
     msg->tr__class = mem_class;
-    if (type->size != 0) {
-        tr__payload_copy(msg->tr__data, payload, type->size);
-    }
+    tr__words_copy(msg->tr__data, payload, type->size);
     return msg;
 }
 

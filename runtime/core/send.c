@@ -61,9 +61,9 @@ tr_err tr_send_term(tr_dest dest, tr_term value)
     return tr_send(dest, TR_TYPE(tr_term_msg), &(tr_term_msg){value});
 }
 
-static tr_err send_kind(tr_dest dest, tr_msg_kind kind, tr_ref ref, uint8_t flags, tr_msg *msg)
+static inline tr_err send_kind(const tr_dest *dest, tr_msg_kind kind, tr_ref ref, uint8_t flags, tr_msg *msg)
 {
-    tr_pid to = dest.kind == TR_TO_PID ? dest.pid : tr_whereis(dest);
+    tr_pid to = dest->kind == TR_TO_PID ? dest->pid : tr_whereis(*dest);
     tr__msg_unhold(msg);
     msg->tr__signal = (uint8_t)kind;
     msg->tr__flags = flags;
@@ -71,24 +71,25 @@ static tr_err send_kind(tr_dest dest, tr_msg_kind kind, tr_ref ref, uint8_t flag
     TR__COUNT(sent, (uint64_t)tr__msg_was_sent(msg)); /* not a DOWN that a request makes for itself */
     tr_err err = tr__push(to, msg);
     if (err != TR_OK) {
-        (void)undelivered(dest, err, msg);
+        (void)undelivered(*dest, err, msg);
     }
     return err;
 }
 
 tr_err tr__send_kind(tr_dest dest, tr_msg_kind kind, tr_ref ref, tr_msg *msg)
 {
-    return send_kind(dest, kind, ref, 0, msg);
+    return send_kind(&dest, kind, ref, 0, msg);
 }
 
 tr_err tr__send_kind_monitored(tr_dest dest, tr_msg_kind kind, tr_ref ref, tr_msg *msg)
 {
-    return send_kind(dest, kind, ref, TR__F_MONITORS, msg);
+    return send_kind(&dest, kind, ref, TR__F_MONITORS, msg);
 }
 
 tr_err tr__send_alias(tr_ref alias, tr_msg_kind kind, tr_msg *msg)
 {
-    return send_kind(tr_to_alias(alias), kind, alias, TR__F_ALIAS, msg);
+    tr_dest dest = tr_to_alias(alias);
+    return send_kind(&dest, kind, alias, TR__F_ALIAS, msg);
 }
 
 tr_err tr__reply(tr_from from, tr_msg *msg)
@@ -112,25 +113,29 @@ tr_err tr__reply(tr_from from, tr_msg *msg)
     return TR_OK;
 }
 
-tr_ref tr__request(tr_dest dest, tr_msg_kind kind, tr_msg *msg, tr_err *err)
+tr_ref tr__request_to(const tr_dest *dest, tr_pid to, tr_msg_kind kind, tr_msg *msg, tr_err *err)
 {
-    tr__proc *self = tr__proc_self();
-    TR_ASSERT(self != NULL);
+    tr__core *core = tr__core_self();
+    TR_ASSERT(core != NULL && core->current != NULL);
+    tr__proc *self = core->current;
     tr__msg_unhold(msg);
-    tr_pid to = dest.kind == TR_TO_PID ? dest.pid : tr_whereis(dest);
     tr_ref ref = tr__ref_new(self->pid);
-    tr__edge *edge = tr__edges_add(&self->edges, TR__EDGE_MONITOR, ref.id, to);
-    edge->alias = TR_ALIAS_REPLY_DEMONITOR;
+    tr__edges_add(&self->edges, TR__EDGE_MONITOR, ref.id, to)->alias = TR_ALIAS_REPLY_DEMONITOR;
     msg->tr__signal = (uint8_t)kind;
     msg->tr__ref = ref;
     msg->tr__flags = TR__F_MONITORS;
-    TR__COUNT(sent, 1);
-    *err = tr__push(to, msg);
+    tr__bump(&core->stats.sent, 1u);
+    *err = tr__push_on(core, to, msg);
     if (*err != TR_OK) {
-        (void)undelivered(dest, *err, msg);
+        (void)undelivered(*dest, *err, msg);
         tr__edges_remove(&self->edges, tr__edges_find(&self->edges, TR__EDGE_MONITOR, ref.id));
     }
     return ref;
+}
+
+tr_ref tr__request(tr_dest dest, tr_msg_kind kind, tr_msg *msg, tr_err *err)
+{
+    return tr__request_to(&dest, tr_whereis(dest), kind, msg, err);
 }
 
 tr_err tr__await(tr_ref ref, int64_t timeout_ms, tr_msg **reply, tr_term *reason)

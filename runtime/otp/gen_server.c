@@ -1,6 +1,8 @@
+#include "runtime/otp/gen_server.h"
+
 #include <string.h>
 
-#include "runtime/otp/gen_server.h"
+#include "runtime/core/core.h"
 
 /* Which callback, with what, and what came of it. */
 typedef enum callback_kind { ON_INIT, ON_CALL, ON_CAST, ON_INFO, ON_CONTINUE } callback_kind;
@@ -123,33 +125,47 @@ static bool has_callback(const tr_gen_server *module, callback_kind kind)
     return false;
 }
 
-/* Runs one callback other than init; does not return when it ends the server. */
-static tr_next callback(tr__gen_server *server, callback_kind kind, const tr_msg *msg)
+/* It returned something that a server does not go on after. */
+__attribute__((cold)) static TR_NORETURN void ends(tr__gen_server *server, const tr_next *next,
+                                                   const char *message)
 {
-    turn t = {.server = server, .kind = kind, .msg = msg};
-    tr_term reason;
-    if (!has_callback(server->module, kind)) {
-        if (kind != ON_INFO) {
-            server_crash(server, TR_ATOM(UNDEF), tr__gen_msg_name(msg));
-        }
-        tr__report(TR_REPORT_MESSAGE_IGNORED, TR_TERM_NONE_VALUE, tr__gen_msg_name(msg), TR_TERM_NONE_VALUE,
-                   TR_NO_PID, TR_TERM_NONE_VALUE, 0);
-        return TR_NOREPLY;
-    }
-    if (tr__catch(run_callback, &t, &reason)) {
-        server_crash(server, reason, tr__gen_msg_name(msg));
-    }
-    switch (t.next.kind) {
-    case TR_NEXT_NOREPLY:
-        return t.next;
+    switch (next->kind) {
     case TR_NEXT_STOP:
-        server_end(server, &t.next, tr__gen_msg_name(msg));
+        server_end(server, next, message);
     case TR_NEXT_IGNORE:
-        server_crash(server, bad_return(TR_ATOM(IGNORE)), tr__gen_msg_name(msg));
+        server_crash(server, bad_return(TR_ATOM(IGNORE)), message);
     case TR_NEXT_BAD:
-        server_crash(server, bad_return(t.next.reason), tr__gen_msg_name(msg));
+        server_crash(server, bad_return(next->reason), message);
+    default:
+        server_crash(server, bad_return(tr_int((int64_t)next->kind)), message);
     }
-    server_crash(server, bad_return(tr_int((int64_t)t.next.kind)), tr__gen_msg_name(msg));
+}
+
+/* The server has no such callback. */
+__attribute__((cold)) static tr_next missing(tr__gen_server *server, callback_kind kind, const char *message)
+{
+    if (kind != ON_INFO) {
+        server_crash(server, TR_ATOM(UNDEF), message);
+    }
+    tr__report(TR_REPORT_MESSAGE_IGNORED, TR_TERM_NONE_VALUE, message, TR_TERM_NONE_VALUE, TR_NO_PID,
+               TR_TERM_NONE_VALUE, 0);
+    return TR_NOREPLY;
+}
+
+/* Runs one callback other than init, and leaves in t->next what came of it; does not return when that ends the server. */
+static void callback(turn *t)
+{
+    const char *message = tr__gen_msg_name(t->msg); /* now: the callback may give the message away */
+    if (!has_callback(t->server->module, t->kind)) {
+        t->next = missing(t->server, t->kind, message);
+        return;
+    }
+    tr__guard_begin(message);
+    run_callback(t);
+    tr__guard_end();
+    if (t->next.kind != TR_NEXT_NOREPLY) {
+        ends(t->server, &t->next, message);
+    }
 }
 
 /* It is watched: what a callback returned, or (cont) that handle_continue has run. */
@@ -165,19 +181,21 @@ __attribute__((cold)) static void tell_next(tr__gen_server *server, const tr_msg
     }
 }
 
-/* Continues run one after the other before any message; then the idle time-out is set. */
+/* Continues run one after the other before any message. */
 static void run_continues(tr__gen_server *server, tr_next *next)
 {
     while (next->cont != NULL) {
-        tr_msg *msg = next->cont;
-        tr__boundary(msg);
-        *next = callback(server, ON_CONTINUE, msg);
+        turn t = {.server = server, .kind = ON_CONTINUE, .msg = next->cont};
+        tr__boundary(next->cont);
+        callback(&t);
+        *next = t.next;
         if (tr__sys_is_watched(&server->sys)) {
-            tell_next(server, msg, next);
+            tell_next(server, t.msg, next);
         }
     }
 }
 
+/* Then the idle time-out is set. */
 static void go_on(tr__gen_server *server, tr_next *next)
 {
     if (next->cont != NULL) {
@@ -227,12 +245,13 @@ static void server_start(void *data)
 
 static void deliver(tr__gen_server *server, callback_kind kind, const tr_msg *msg)
 {
+    turn t = {.server = server, .kind = kind, .msg = msg};
     tr__sys_heard(&server->sys, msg);
-    tr_next next = callback(server, kind, msg);
+    callback(&t);
     if (tr__sys_is_watched(&server->sys)) {
-        tell_next(server, NULL, &next);
+        tell_next(server, NULL, &t.next);
     }
-    go_on(server, &next);
+    go_on(server, &t.next);
 }
 
 static void deliver_timeout(tr__gen_server *server)
@@ -293,12 +312,18 @@ static const char *module_of(const void *data)
     return ((const tr__gen_server *)data)->module->name;
 }
 
+static void server_crashed(void *data, tr_term reason)
+{
+    server_crash(data, reason, tr__guard_message());
+}
+
 const tr__behaviour tr__gen_server_behaviour = {
     .name = "gen_server",
     .start = server_start,
     .handle = server_handle,
     .idle = server_idle,
     .module = module_of,
+    .crashed = server_crashed,
 };
 
 /* ---- servers that were plain processes ---- */
@@ -341,7 +366,8 @@ void tr_gen_server_enter_loop(const tr_gen_server *module, const void *state, tr
                                           .start = entered_start,
                                           .handle = server_handle,
                                           .idle = server_idle,
-                                          .module = module_of};
+                                          .module = module_of,
+                                          .crashed = server_crashed};
     entering e = {module, state, &next};
     tr__become(&entered, sizeof(tr__gen_server) + module->state_bytes, fill_entering, &e);
 }

@@ -11,7 +11,8 @@
  *
  * Invariants
  *  1. An entry is in exactly one place: current, one of the lists, or the time-outs. Its message is the machine's own there,
- *     so whatever ends the process frees each once (tr__statem.resource); the entry itself is process memory.
+ *     so whatever ends the process frees each once (tr__statem.resource); the entry itself is process memory. But for the event
+ *     that a message brings: its entry is lent, and becomes such a one only if it is postponed.
  *  2. Adding to a list, taking its first, joining two, and setting, finding, cancelling a time-out cost O(1).
  *  3. A time-out's timer sends TR_MSG_ACK, a kind that no receive of a callback sees and that waits while the machine is
  *     suspended. One whose reference no time-out has any more was cancelled too late and is dropped.
@@ -91,6 +92,7 @@ typedef struct tr__statem {
     tr_term state;        /* kept */
     uint32_t place;
     bool postpone; /* the current event, when its transition is over */
+    bool lent;     /* current lies on the frames of who handles its message, which stays the process's own */
     tr__statem_entry *current;
     tr__statem_list queue, postponed;
     tr__statem_list next_events, new_timeouts; /* of the transition under way */
@@ -115,6 +117,8 @@ void tr__statem_spawn(tr__spawn *spawn, tr__statem_args *args, const tr_start_op
 void tr__statem_begin(tr__statem *m, const tr_step *step);
 /** Handles an event (taken) and all that it causes. Does not return when the machine ends. */
 void tr__statem_event(tr__statem *m, tr__statem_entry *entry);
+/** The same with an entry that the caller lends, for a message that the running slice holds: it is copied when it must wait. */
+void tr__statem_event_lent(tr__statem *m, tr__statem_entry *entry);
 
 /* ---- actions (statem_actions.c) ---- */
 
@@ -130,7 +134,8 @@ tr_step tr__statem_call(tr__statem *m, const tr_event *event);
 bool tr__statem_has_enter_calls(const tr__statem *m);
 /** The state when init names none, or none. */
 tr_term tr__statem_first(const tr__statem *m);
-/** Sets the state (copied) and its place. Returns false, and does nothing, when the machine has no such state. */
+/** Sets the state (copied) and its place; the old one is the caller's to free. Returns false, and does nothing, when the machine has
+ *  no such state. */
 bool tr__statem_go(tr__statem *m, tr_term state);
 /** Prepares for callbacks. Returns: what is wrong with the machine, as a term, or none. */
 tr_term tr__statem_prepare(tr__statem *m);

@@ -96,6 +96,7 @@ void tr__stack_destroy(tr__stack *stack)
 void tr__stack_reset(tr__stack *stack)
 {
     stack->catch_top = NULL;
+    stack->guarded = false;
     stack->park_timer = NULL;
 #ifdef TR__ASAN
     ASAN_UNPOISON_MEMORY_REGION(stack->base, stack->bytes);

@@ -14,6 +14,7 @@
 #ifndef TROUPE_SYS_STACK_H
 #define TROUPE_SYS_STACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct tr__stack {
@@ -24,6 +25,8 @@ typedef struct tr__stack {
     size_t mapped;          /* of frames and colour */
     void (*entry)(void);
     struct tr__catch *catch_top;       /* of the frames on it; the core's */
+    const char *guard;                 /* the core's: tr__guard_begin */
+    bool guarded;
     struct tr__wheel_node *park_timer; /* lives in a frame on it; the core's */
     void *asan_fake;
     void *tsan_fiber;
