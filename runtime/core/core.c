@@ -35,6 +35,20 @@ void tr__core_enter(tr__core *core)
     tr__this_core = core;
 }
 
+uint64_t tr__core_read_clock(tr__core *core)
+{
+#if defined(__x86_64__) && !defined(TROUPE_SIMULATION)
+    if (!tr__the_node.opts.virtual_time) {
+        core->now_ticks = __builtin_ia32_rdtsc(); /* before the clock is read: its age is never thought less than it is */
+        core->now_ns = tr__clock_ns();
+        return core->now_ns;
+    }
+#else
+    (void)core;
+#endif
+    return tr__clock_ns();
+}
+
 /* ---- waking
  * ----------------------------------------------------------------------------------------------------- */
 
@@ -92,6 +106,7 @@ static tr__proc *pinned_pop(tr__core *core)
         core->pinned_head = proc->run_next;
         if (core->pinned_head == NULL) {
             core->pinned_tail = &core->pinned_head;
+    core->given_tail = &core->given_head;
         }
     }
     return proc;
@@ -579,6 +594,7 @@ void tr__core_init(tr__core *core, int index)
 {
     core->index = index;
     core->pinned_tail = &core->pinned_head;
+    core->given_tail = &core->given_head;
     core->random = (uint32_t)index * 2654435761u + 12345u;
     core->wheel = tr__wheel_create(tr__clock_ms());
     core->timers = tr__timers_create(core);
@@ -616,13 +632,7 @@ void tr__core_fini(tr__core *core)
         core->stacks = stack->next;
         tr__stack_destroy(stack);
     }
-    for (int i = 0; i < TR__MEM_CLASSES; i++) {
-        while (core->pool[i] != NULL) {
-            struct tr__free_block *block = core->pool[i];
-            core->pool[i] = block->next;
-            free(block);
-        }
-    }
+    tr__mem_core_fini(core);
 }
 
 void *tr__core_main(void *arg)

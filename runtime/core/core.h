@@ -40,6 +40,7 @@ struct tr__post {
 
 struct tr__free_block {
     struct tr__free_block *next;
+    struct tr__free_block *magazine; /* of the first block of one in the depot: the next one there */
 };
 
 typedef struct tr__stats {
@@ -86,9 +87,14 @@ typedef struct tr__core {
     size_t stacks_free;
     tr__wheel *wheel;
     struct tr__timers *timers;
-    struct tr__free_block *pool[TR__MEM_CLASSES];
+    tr__proc *slots;                     /* of the process table, taken for who is spawned here next */
+    tr__proc *given_head, **given_tail;  /* those of the dead, not given back yet */
+    uint32_t given;
+    struct tr__free_block *pool[TR__MEM_CLASSES]; /* mem.h */
     uint32_t pooled[TR__MEM_CLASSES];
+    struct tr__free_block *spare[TR__MEM_CLASSES];
     uint64_t refs;
+    uint64_t now_ns, now_ticks; /* the clock, and the CPU's count of ticks, when it was read last: tr__core_recent_ns */
     uint32_t random;
     tr__stats stats;
     uv_loop_t loop;
@@ -162,6 +168,20 @@ static inline const char *tr__guard_message(void)
             tr__add_relaxed(&tr__the_node.foreign.field, (uint64_t)(n)); \
         }                                                                \
     } while (0)
+
+/** A moment ago: not after now, and less than this before it. Several times as quick as the clock itself, where the CPU counts ticks. */
+#define TR__RECENT_NS ((uint64_t)1 << 16)
+uint64_t tr__core_read_clock(tr__core *core);
+static inline uint64_t tr__core_recent_ns(tr__core *core)
+{
+#if defined(__x86_64__) && !defined(TROUPE_SIMULATION)
+    /* One tick is at most a nanosecond on every x86-64 there is; a count that goes back looks like a very long time. */
+    if (__builtin_ia32_rdtsc() - core->now_ticks < TR__RECENT_NS) {
+        return core->now_ns;
+    }
+#endif
+    return tr__core_read_clock(core);
+}
 
 /** Ends core's wait, or its next one. Any thread. */
 void tr__core_ring(tr__core *core);

@@ -2,8 +2,11 @@
  *
  * Blocks of up to 4 KiB come from the calling thread's free lists (workers) or from malloc (other threads,
  * larger blocks, and everything under AddressSanitizer, so that it sees each one).
+ * A core keeps at most two magazines of a class, and passes whole ones through a depot: what one core makes and another frees goes
+ * round between them at one lock a magazine (after Bonwick and Adams, "Magazines and Vmem", 2001).
  * Invariants: 1. any thread may free any block; 2. the class stored by the owner of a block is what it is
- * freed with; 3. bytes taken and given back are counted per core, so "all freed" can be asserted.
+ * freed with; 3. bytes taken and given back are counted per core, so "all freed" can be asserted; 4. pool holds at most a magazine,
+ * spare is a full one or nothing.
  * The common case, a block from or to the core's list, is here to be inlined; what else there is, in mem.c.
  */
 #ifndef TROUPE_CORE_MEM_H
@@ -50,8 +53,11 @@ static inline uint8_t tr__mem_small_class(size_t bytes)
     return class_of[(bytes + 31) / 32];
 }
 extern const uint16_t tr__mem_class_bytes[TR__MEM_CLASSES];
-/** How many blocks of a class a core keeps: half a MiB of each. */
-extern const uint16_t tr__mem_class_kept[TR__MEM_CLASSES];
+/** Blocks in a magazine of a class: 8 to 32 KiB. */
+extern const uint16_t tr__mem_magazine[TR__MEM_CLASSES];
+/** Gives the core's blocks, and what is in the depot, back to the system. */
+void tr__mem_core_fini(tr__core *core);
+void tr__mem_fini(void);
 
 /* The parts of the two below that are not worth inlining. */
 void *tr__mem_alloc_slowly(size_t bytes, uint8_t mem_class);
@@ -96,7 +102,7 @@ static inline void tr__mem_free(void *block, size_t bytes, uint8_t mem_class)
 {
     tr__core *core = tr__core_self();
     if (TR__POOLING_INLINE && core != NULL && mem_class != TR__MEM_LARGE &&
-        core->pooled[mem_class] < tr__mem_class_kept[mem_class]) {
+        core->pooled[mem_class] < tr__mem_magazine[mem_class]) {
         struct tr__free_block *free_block = block;
         free_block->next = core->pool[mem_class];
         core->pool[mem_class] = free_block;

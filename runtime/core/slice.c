@@ -279,7 +279,9 @@ int64_t tr__deadline(int64_t timeout_ms)
     if (timeout_ms == TR_INFINITY) {
         return TR_INFINITY;
     }
-    uint64_t now = tr__clock_ns();
+    tr__core *core = tr__core_self();
+    uint64_t now = core == NULL || tr__the_node.opts.virtual_time ? tr__clock_ns()
+                                                                   : tr__core_recent_ns(core) + TR__RECENT_NS;
     int64_t in_ms = timeout_ms < 0 ? 0 : timeout_ms > TIMEOUT_MAX_MS ? TIMEOUT_MAX_MS : timeout_ms;
     return (int64_t)((now + 999999u) / 1000000u) + in_ms;
 }

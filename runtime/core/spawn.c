@@ -113,7 +113,9 @@ static void boot_fill(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
     tr__store_relaxed(&proc->mailbox_max,
                       spawn->opts.mailbox_max != 0 ? spawn->opts.mailbox_max : tr__the_node.opts.mailbox_max);
     tr__store_relaxed(&proc->restarts, spawn->restarts);
-    tr__store_relaxed(&proc->started_ms, tr__clock_ms());
+    tr__core *core = tr__core_self();
+    tr__store_relaxed(&proc->started_ms,
+                      core == NULL ? tr__clock_ms() : (int64_t)(tr__core_recent_ns(core) / 1000000u));
     tr__store_relaxed(&proc->status, (uint8_t)TR_STATUS_RUNNABLE);
     if (spawn->opts.core > 0) {
         TR_ASSERT(spawn->opts.core <= tr__the_node.core_count);

@@ -1,6 +1,6 @@
 /* The process table: chunks of control blocks, never given back while the node runs; free slots in FIFO order
  * so that a slot is reused as late as possible (the tag in the inbox word lives on that). Taking and giving
- * is under one lock, for a few instructions. Look-ups take no lock. */
+ * is under one lock; a core takes and gives a batch of slots at a time, so that it passes there seldom. Look-ups take no lock. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +10,8 @@
 #include "runtime/sys/lock.h"
 
 #define CHUNK TR__TABLE_CHUNK
+#define BATCH 32u /* slots that a core takes or gives at a time; in a small table one, so that its last slot can be had */
+#define SMALL 4096u
 #define OWNED     offsetof(tr__proc, trap_exit) /* from here on: its owner's alone */
 
 struct tr__table_index tr__proc_table;
@@ -67,22 +69,88 @@ static bool table_grow(void)
     return true;
 }
 
-tr__proc *tr__table_take(void)
+static uint32_t batch(void)
 {
-    if (tr__sim_fails(TR__SIM_SLOT)) {
-        return NULL;
+    return table.max < SMALL ? 1 : BATCH;
+}
+
+/* Lock held. */
+static void give_back(tr__core *core)
+{
+    if (core->given_head != NULL) {
+        *table.free_tail = core->given_head;
+        table.free_tail = core->given_tail;
+        core->given_head = NULL;
+        core->given_tail = &core->given_head;
+        core->given = 0;
     }
-    tr__lock(&table.lock);
+}
+
+/* Lock held. Up to count of the oldest free slots, as a list, or NULL. core (or NULL): whose dead may be had in need. */
+static tr__proc *detach(tr__core *core, uint32_t count)
+{
+    if (table.free_head == NULL && core != NULL) {
+        give_back(core);
+    }
     if (table.free_head == NULL && !table_grow()) {
-        tr__unlock(&table.lock);
         return NULL;
     }
-    tr__proc *proc = table.free_head;
-    table.free_head = proc->run_next;
+    tr__proc *first = table.free_head;
+    tr__proc *last = first;
+    for (uint32_t i = 1; i < count && last->run_next != NULL; i++) {
+        last = last->run_next;
+    }
+    table.free_head = last->run_next;
     if (table.free_head == NULL) {
         table.free_tail = &table.free_head;
     }
-    tr__unlock(&table.lock);
+    last->run_next = NULL;
+    return first;
+}
+
+static tr__proc *take_slot(void)
+{
+    tr__core *core = tr__core_self();
+    if (core == NULL || core->slots == NULL) {
+        tr__lock(&table.lock);
+        tr__proc *slots = detach(core, core == NULL ? 1 : batch());
+        tr__unlock(&table.lock);
+        if (core == NULL || slots == NULL) {
+            return slots;
+        }
+        core->slots = slots;
+    }
+    tr__proc *proc = core->slots;
+    core->slots = proc->run_next;
+    return proc;
+}
+
+static void give_slot(tr__proc *proc)
+{
+    tr__core *core = tr__core_self();
+    proc->run_next = NULL;
+    if (core == NULL) {
+        tr__lock(&table.lock);
+        *table.free_tail = proc;
+        table.free_tail = &proc->run_next;
+        tr__unlock(&table.lock);
+        return;
+    }
+    *core->given_tail = proc;
+    core->given_tail = &proc->run_next;
+    if (++core->given >= batch()) {
+        tr__lock(&table.lock);
+        give_back(core);
+        tr__unlock(&table.lock);
+    }
+}
+
+tr__proc *tr__table_take(void)
+{
+    tr__proc *proc = tr__sim_fails(TR__SIM_SLOT) ? NULL : take_slot();
+    if (proc == NULL) {
+        return NULL;
+    }
     uint32_t slot = proc->queued;
     uint32_t generation = proc->restarts + 1;
     tr_pid pid = ((uint64_t)generation << 32) | slot;
@@ -116,9 +184,5 @@ void tr__table_give(tr__proc *proc)
     if (proc->restarts == UINT32_MAX) {
         return; /* retired: its generations are used up */
     }
-    proc->run_next = NULL;
-    tr__lock(&table.lock);
-    *table.free_tail = proc;
-    table.free_tail = &proc->run_next;
-    tr__unlock(&table.lock);
+    give_slot(proc);
 }
