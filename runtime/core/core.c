@@ -16,6 +16,10 @@
 #define LINGER_NS \
     20000 /* what an idle core waits for its own work while another runs, before it steals or sleeps */
 #define LINGER_LOOKS 16 /* between two looks at the clock */
+#define SIGHT_TICKS  ((uint64_t)1 << 20) /* between two looks at another core's progress: 0.2 to 1 ms */
+#define STALE_TICKS  ((uint64_t)1 << 24) /* too long between two looks to say anything */
+#define WAIT_TICKS   ((uint64_t)1 << 23) /* what a process may be left to wait in another core's ring: 2 to 8 ms */
+#define DOZE_MS      1
 
 #ifdef TR__CORE_SELF_INLINE
 __thread tr__core *tr__this_core __attribute__((tls_model("initial-exec")));
@@ -80,8 +84,12 @@ static void wake_a_thief(int first)
         return;
     }
     for (int i = 0; i < node->core_count; i++) {
+        tr__core *core = &node->cores[(first + i) % node->core_count];
+        if (tr__load_seq(&core->sleeping) == TR__DOZING) {
+            return; /* it looks soon enough */
+        }
         /* One that just got up by itself may have other work in mind: then the next is called. */
-        if (tr__core_wake(&node->cores[(first + i) % node->core_count])) {
+        if (tr__core_wake(core)) {
             return;
         }
     }
@@ -112,10 +120,16 @@ static tr__proc *pinned_pop(tr__core *core)
     return proc;
 }
 
-static void global_push(tr__proc *proc)
+/* from: the core whose ring ran over; -1: a thread outside, whose work is anybody's at once. */
+static void global_push(tr__proc *proc, int32_t from)
 {
     tr__node *node = &tr__the_node;
     tr__lock(&node->global_lock);
+    if (node->global_head == NULL) {
+        tr__store_relaxed(&node->global_from, from);
+    } else if (node->global_from != from) {
+        tr__store_relaxed(&node->global_from, -1);
+    }
     proc->run_next = NULL;
     *node->global_tail = proc;
     node->global_tail = &proc->run_next;
@@ -127,6 +141,44 @@ static void global_push(tr__proc *proc)
 static bool in_order(void)
 {
     return tr__the_node.opts.virtual_time && !tr__sim_is_on();
+}
+
+/* Would the last of those who wait for that core wait for long? It is measured by what that core did since the last look: who gets
+ * nothing done, or has more waiting than it does in a while, is helped. */
+static bool will_wait(tr__core *core, int at)
+{
+    const tr__node *node = &tr__the_node;
+    const tr__core *victim = &node->cores[at];
+    struct tr__sight *sight = &core->sights[at];
+    uint64_t ticks = tr__ticks();
+    uint64_t slices = tr__load_relaxed(&victim->stats.slices);
+    uint64_t passed = ticks - sight->ticks;
+    if (node->opts.virtual_time) {
+        return true;
+    }
+    if (passed < SIGHT_TICKS) {
+        return sight->will_wait;
+    }
+    uint64_t waiting = tr__runq_count(&victim->ring);
+    if (tr__load_relaxed(&node->global_from) == at) {
+        waiting += tr__load_relaxed(&node->global_count);
+    }
+    uint64_t done = slices - sight->slices;
+    if (done == 0 && passed < WAIT_TICKS) {
+        return sight->will_wait; /* perhaps the system runs something else there */
+    }
+    *sight = (struct tr__sight){ticks, slices, false};
+    if (passed < STALE_TICKS) {
+        sight->will_wait = waiting != 0 && waiting * passed / (done == 0 ? 1 : done) > WAIT_TICKS;
+    }
+    return sight->will_wait;
+}
+
+/* May this core take from the global queue? It always may what ran over from its own ring. */
+static bool global_is_ours(tr__core *core)
+{
+    int32_t from = tr__load_relaxed(&tr__the_node.global_from);
+    return from < 0 || from == core->index || will_wait(core, from);
 }
 
 /* The global lock is held. */
@@ -149,7 +201,7 @@ static tr__proc *global_pop(tr__core *core)
 {
     tr__node *node = &tr__the_node;
     uint32_t count = tr__load_seq(&node->global_count);
-    if (count == 0) {
+    if (count == 0 || !global_is_ours(core)) {
         return NULL;
     }
     uint32_t share = in_order() ? 0 : (count - 1) / (uint32_t)node->core_count;
@@ -185,9 +237,9 @@ static void ring_push(tr__core *core, tr__proc *proc)
             if (old == NULL) {
                 break;
             }
-            global_push(old);
+            global_push(old, core->index);
         }
-        global_push(proc);
+        global_push(proc, core->index);
     }
     tr__offer(core);
 }
@@ -200,7 +252,7 @@ static void schedule_from_outside(tr__proc *proc)
     if (home >= 0) {
         inbox_push(&node->cores[home], proc);
     } else { /* whichever core is free first takes it; a core's inbox would wait for what runs there */
-        global_push(proc);
+        global_push(proc, -1);
         wake_a_thief((int)(tr__add_relaxed(&node->next_core, 1u) % (uint32_t)node->core_count));
     }
 }
@@ -349,8 +401,9 @@ static tr__proc *steal(tr__core *core)
     uint32_t start = core->random >> 8;
     tr__proc *proc = NULL;
     for (uint32_t i = 0; i < (uint32_t)node->core_count && proc == NULL; i++) {
-        tr__core *victim = &node->cores[(start + i) % (uint32_t)node->core_count];
-        if (victim != core) {
+        int at = (int)((start + i) % (uint32_t)node->core_count);
+        tr__core *victim = &node->cores[at];
+        if (victim != core && tr__runq_count(&victim->ring) != 0 && will_wait(core, at)) {
             proc = tr__runq_steal(&core->ring, &victim->ring);
         }
     }
@@ -487,24 +540,35 @@ static void async_rang(uv_async_t *async)
     (void)async;
 }
 
-static bool nothing_to_do(const tr__core *core)
+/* Is there work that this core may take now, as steal and global_pop see it? */
+static bool work_is_ours(tr__core *core)
+{
+    const tr__node *node = &tr__the_node;
+    bool any = tr__load_seq(&node->global_count) != 0 && global_is_ours(core);
+    for (int i = 0; i < node->core_count && !any; i++) {
+        any = tr__runq_count(&node->cores[i].ring) != 0 && (i == core->index || will_wait(core, i));
+    }
+    return any;
+}
+
+static bool nothing_to_do(tr__core *core)
 {
     const tr__node *node = &tr__the_node;
     return tr__load_seq(&core->inbox) == NULL && tr__load_seq(&core->posts) == NULL &&
-           tr__load_seq(&node->stopping) == 0 && !tr__work_is_queued();
+           tr__load_seq(&node->stopping) == 0 && !work_is_ours(core);
 }
 
-static int64_t sleep_ms(const tr__core *core)
+static int64_t sleep_ms(const tr__core *core, int64_t longest)
 {
     int64_t next = tr__wheel_next(core->wheel);
     if (next == INT64_MAX) {
-        return BACKSTOP_MS;
+        return longest;
     }
     uint64_t now = tr__clock_ns();
     int64_t wait =
         next -
         (int64_t)(now / 1000000u); /* libuv's own clock rounds down too: never late by more than 1 ms */
-    return wait < 0 ? 0 : wait > BACKSTOP_MS ? BACKSTOP_MS : wait;
+    return wait < 0 ? 0 : wait > longest ? longest : wait;
 }
 
 static void loop_poll(tr__core *core)
@@ -526,13 +590,25 @@ static void loop_wait(tr__core *core, int64_t ms)
     uv_timer_stop(&core->alarm);
 }
 
+/* There is nothing to do, but perhaps work that will ripen: then the sleep is a doze, unless somebody has called already.
+ * Returns: how long, at most. */
+static int64_t doze(tr__core *core)
+{
+    uint32_t asleep = TR__ASLEEP;
+    if (tr__the_node.opts.virtual_time || !tr__work_is_queued()) {
+        return BACKSTOP_MS; /* in virtual time all work is ripe, and nobody gets up by himself */
+    }
+    (void)tr__cas_seq(&core->sleeping, &asleep, TR__DOZING);
+    return DOZE_MS;
+}
+
 /* Publishes the sleep, looks once more, then waits for I/O, a wake-up, the next timer, or the backstop. */
 static void core_sleep(tr__core *core)
 {
     tr__node *node = &tr__the_node;
-    tr__xchg_seq(&core->sleeping, 1u);
+    tr__xchg_seq(&core->sleeping, TR__ASLEEP);
     tr__add_seq(&node->asleep, 1u);
-    int64_t wait = tr__planted(TR__PLANT_LOST_WAKE) || nothing_to_do(core) ? sleep_ms(core) : 0;
+    int64_t wait = tr__planted(TR__PLANT_LOST_WAKE) || nothing_to_do(core) ? sleep_ms(core, doze(core)) : 0;
     if (wait > 0) {
         loop_wait(core, wait);
     }

@@ -8,14 +8,17 @@
  * Invariants
  *  1. Fields after "thread" belong to the core's thread. Others may only push to `inbox` and `posts`, take
  *     from `ring` by
- *     its protocol (runq.h), and flip `sleeping` from 1 to 0 (and then, only then, wake the thread).
+ *     its protocol (runq.h), and flip `sleeping` to 0 (and then, only then, wake the thread).
  *  2. A sender pushes first and reads `sleeping` after, both sequentially consistent; a sleeper publishes
  *     `sleeping` first
  *     and looks at its queues after. So a wake-up is never lost; the backstop bounds the cost of a bug here.
  *  3. Processes are never run from inside a libuv callback.
  *  4. Parked and bound processes go to `pinned`, which nobody steals from. Ring and pinned are served as one
  *     FIFO.
- *  5. A sleeping core never waits in the loop while something of its own is runnable or its alarm has rung
+ *  5. A process that waits in another core's ring is left there unless that core would not come to it soon (will_wait): most run
+ *     within microseconds where they are, and one that parks stays with the core it parked on, so dealing out what belongs
+ *     together makes every message between them cross. Who finds only such work dozes for a millisecond and looks again.
+ *  6. A sleeping core never waits in the loop while something of its own is runnable or its alarm has rung
  *     (before_poll).
  */
 #ifndef TROUPE_CORE_CORE_H
@@ -30,6 +33,8 @@
 #include "runtime/sys/stack.h"
 
 #define TR__CORE_MAX    64
+#define TR__ASLEEP      1u
+#define TR__DOZING      2u /* asleep, but it has seen work of others that may ripen, and looks again soon */
 #define TR__MEM_CLASSES 8
 
 struct tr__post {
@@ -60,12 +65,19 @@ typedef enum tr__leave {
     TR__LEAVE_END
 } tr__leave;
 
+/* What a core saw of another when it looked there for work. */
+struct tr__sight {
+    uint64_t ticks; /* when */
+    uint64_t slices;
+    bool will_wait; /* what it made of it */
+};
+
 typedef struct tr__core {
     /* others */
     _Alignas(128) tr__proc
         *inbox; /* runnable processes of this core, pushed by other threads: a stack, detached whole */
     struct tr__post *posts;
-    uint32_t sleeping;
+    uint32_t sleeping; /* 0: up; TR__ASLEEP; TR__DOZING */
 
     _Alignas(128) tr__runq ring;
 
@@ -96,6 +108,7 @@ typedef struct tr__core {
     uint64_t refs;
     uint64_t now_ns, now_ticks; /* the clock, and the CPU's count of ticks, when it was read last: tr__core_recent_ns */
     uint32_t random;
+    struct tr__sight sights[TR__CORE_MAX];
     tr__stats stats;
     uv_loop_t loop;
     uv_async_t async;
@@ -118,6 +131,7 @@ typedef struct tr__node {
     pthread_mutex_t global_lock;
     tr__proc *global_head, **global_tail;
     uint32_t global_count; /* atomic */
+    int32_t global_from;   /* atomic: the core whose ring ran over into it; -1: threads outside pushed, too */
     tr__stats
         foreign; /* atomic: threads outside, which count also while no node runs; last, see tr_node_start */
 } tr__node;
