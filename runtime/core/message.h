@@ -39,7 +39,7 @@ static inline bool tr__msg_is_simple(const tr_type *type, const tr__core *core)
 }
 
 /** A message of this type (NULL: none) with a copy of payload; never NULL (without memory the process ends). */
-static inline tr_msg *tr__msg_make(const tr_type *type, const void *payload, uint8_t signal, tr_ref ref)
+static inline __attribute__((always_inline)) tr_msg *tr__msg_make(const tr_type *type, const void *payload, uint8_t signal, tr_ref ref)
 {
     tr__core *core = tr__core_self();
     if (!tr__msg_is_simple(type, core)) {

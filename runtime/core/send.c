@@ -14,6 +14,13 @@ static tr_err undelivered(tr_dest dest, tr_err err, tr_msg *msg)
     return named ? TR_E_NOPROC : TR_OK; /* to a dead pid or alias: fine, as in OTP */
 }
 
+/* tr__push, inlined where most messages pass. */
+static inline tr_err push_from_here(tr_pid pid, tr_msg *msg)
+{
+    tr__core *core = tr__core_self();
+    return core != NULL ? tr__push_on(core, pid, msg) : tr__push(pid, msg);
+}
+
 /* A bare message that nobody holds. */
 static inline tr_err send_info(tr_dest dest, tr_msg *msg)
 {
@@ -44,16 +51,9 @@ tr_err tr_send(tr_dest dest, const tr_type *type, const void *payload)
 tr_err tr_send_pid(tr_pid pid, const tr_type *type, const void *payload)
 {
     tr_msg *msg = tr__msg_make(type, payload, TR_MSG_INFO, TR_NO_REF);
-    tr__core *core = tr__core_self();
-    if (core != NULL) {
-        tr__bump(&core->stats.sent, 1u);
-        tr_err err = tr__push_on(core, pid, msg);
-        if (err == TR_OK) {
-            return TR_OK;
-        }
-        return undelivered(tr_to(pid), err, msg);
-    }
-    return send_info(tr_to(pid), msg);
+    TR__COUNT(sent, 1);
+    tr_err err = push_from_here(pid, msg);
+    return err == TR_OK ? TR_OK : undelivered(tr_to(pid), err, msg);
 }
 
 tr_err tr_send_term(tr_dest dest, tr_term value)
@@ -74,6 +74,19 @@ static inline tr_err send_kind(const tr_dest *dest, tr_msg_kind kind, tr_ref ref
         (void)undelivered(*dest, err, msg);
     }
     return err;
+}
+
+tr_err tr__cast_with(tr_dest dest, const tr_type *type, const void *payload)
+{
+    tr_pid to = dest.kind == TR_TO_PID ? dest.pid : tr_whereis(dest);
+    tr_msg *msg = tr__msg_make(type, payload, TR_MSG_CAST, TR_NO_REF);
+    TR__COUNT(sent, 1);
+    tr_err err = push_from_here(to, msg);
+    if (err == TR_OK) {
+        return TR_OK;
+    }
+    (void)undelivered(dest, err, msg);
+    return err == TR_E_FULL ? TR_E_FULL : TR_OK; /* nobody there is fine, as in OTP */
 }
 
 tr_err tr__send_kind(tr_dest dest, tr_msg_kind kind, tr_ref ref, tr_msg *msg)

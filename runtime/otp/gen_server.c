@@ -4,15 +4,7 @@
 
 #include "runtime/core/core.h"
 
-/* Which callback, with what, and what came of it. */
-typedef enum callback_kind { ON_INIT, ON_CALL, ON_CAST, ON_INFO, ON_CONTINUE } callback_kind;
-typedef struct turn {
-    tr__gen_server *server;
-    callback_kind kind;
-    const void *arg;   /* ON_INIT */
-    const tr_msg *msg; /* the others */
-    tr_next next;
-} turn;
+typedef enum callback_kind { ON_CALL, ON_CAST, ON_INFO, ON_CONTINUE } callback_kind;
 
 /* ---- ending ---- */
 
@@ -84,35 +76,27 @@ static tr_term bad_return(tr_term value)
 
 /* ---- callbacks ---- */
 
-static void run_callback(void *ctx)
+/* Inlined into the initialiser of a variable, or gcc copies what the callback returns, which is slow right after it was written. */
+static inline __attribute__((always_inline)) tr_next run_callback(tr__gen_server *server, callback_kind kind,
+                                                                  const tr_msg *msg)
 {
-    turn *t = ctx;
-    const tr_gen_server *module = t->server->module;
-    void *state = t->server->state;
-    switch (t->kind) {
-    case ON_INIT:
-        t->next = module->init(state, t->arg);
-        break;
+    const tr_gen_server *module = server->module;
+    switch (kind) {
     case ON_CALL:
-        t->next = module->handle_call(state, tr_msg_from(t->msg), t->msg);
-        break;
+        return module->handle_call(server->state, tr_msg_from(msg), msg);
     case ON_CAST:
-        t->next = module->handle_cast(state, t->msg);
-        break;
+        return module->handle_cast(server->state, msg);
     case ON_INFO:
-        t->next = module->handle_info(state, t->msg);
-        break;
+        return module->handle_info(server->state, msg);
     case ON_CONTINUE:
-        t->next = module->handle_continue(state, t->msg);
         break;
     }
+    return module->handle_continue(server->state, msg);
 }
 
-static bool has_callback(const tr_gen_server *module, callback_kind kind)
+static inline bool has_callback(const tr_gen_server *module, callback_kind kind)
 {
     switch (kind) {
-    case ON_INIT:
-        return module->init != NULL;
     case ON_CALL:
         return module->handle_call != NULL;
     case ON_CAST:
@@ -120,9 +104,9 @@ static bool has_callback(const tr_gen_server *module, callback_kind kind)
     case ON_INFO:
         return module->handle_info != NULL;
     case ON_CONTINUE:
-        return module->handle_continue != NULL;
+        break;
     }
-    return false;
+    return module->handle_continue != NULL;
 }
 
 /* It returned something that a server does not go on after. */
@@ -141,31 +125,14 @@ __attribute__((cold)) static TR_NORETURN void ends(tr__gen_server *server, const
     }
 }
 
-/* The server has no such callback. */
-__attribute__((cold)) static tr_next missing(tr__gen_server *server, callback_kind kind, const char *message)
+/* The server has no such callback: only what is no request is let pass. */
+__attribute__((cold)) static void missing(tr__gen_server *server, callback_kind kind, const char *message)
 {
     if (kind != ON_INFO) {
         server_crash(server, TR_ATOM(UNDEF), message);
     }
     tr__report(TR_REPORT_MESSAGE_IGNORED, TR_TERM_NONE_VALUE, message, TR_TERM_NONE_VALUE, TR_NO_PID,
                TR_TERM_NONE_VALUE, 0);
-    return TR_NOREPLY;
-}
-
-/* Runs one callback other than init, and leaves in t->next what came of it; does not return when that ends the server. */
-static void callback(turn *t)
-{
-    const char *message = tr__gen_msg_name(t->msg); /* now: the callback may give the message away */
-    if (!has_callback(t->server->module, t->kind)) {
-        t->next = missing(t->server, t->kind, message);
-        return;
-    }
-    tr__guard_begin(message);
-    run_callback(t);
-    tr__guard_end();
-    if (t->next.kind != TR_NEXT_NOREPLY) {
-        ends(t->server, &t->next, message);
-    }
 }
 
 /* It is watched: what a callback returned, or (cont) that handle_continue has run. */
@@ -181,42 +148,86 @@ __attribute__((cold)) static void tell_next(tr__gen_server *server, const tr_msg
     }
 }
 
-/* Continues run one after the other before any message. */
+/* Continues run one after the other before any message. Leaves in *next what the last one returned. */
 static void run_continues(tr__gen_server *server, tr_next *next)
 {
     while (next->cont != NULL) {
-        turn t = {.server = server, .kind = ON_CONTINUE, .msg = next->cont};
-        tr__boundary(next->cont);
-        callback(&t);
-        *next = t.next;
+        tr_msg *msg = next->cont;
+        tr__boundary(msg);
+        const char *message = tr__gen_msg_name(msg);
+        if (!has_callback(server->module, ON_CONTINUE)) {
+            missing(server, ON_CONTINUE, message);
+        }
+        tr__guard_begin(message);
+        *next = run_callback(server, ON_CONTINUE, msg);
+        tr__guard_end();
+        if (next->kind != TR_NEXT_NOREPLY) {
+            ends(server, next, message);
+        }
         if (tr__sys_is_watched(&server->sys)) {
-            tell_next(server, t.msg, next);
+            tell_next(server, msg, next);
         }
     }
 }
 
 /* Then the idle time-out is set. */
-static void go_on(tr__gen_server *server, tr_next *next)
+static inline void go_on(tr__gen_server *server, tr_next *next)
 {
     if (next->cont != NULL) {
         run_continues(server, next);
     }
-    tr__idle_set(server, next);
+    if (next->has_timeout || server->sys.flag) {
+        tr__idle_set(server, next);
+    }
+}
+
+/* Runs a callback for a message, and all that follows from what it returns. */
+static inline __attribute__((always_inline)) void deliver(tr__gen_server *server, callback_kind kind,
+                                                          const tr_msg *msg)
+{
+    const char *message = tr__gen_msg_name(msg); /* now: the callback may give the message away */
+    tr__sys_heard(&server->sys, msg);
+    if (!has_callback(server->module, kind)) {
+        missing(server, kind, message);
+        go_on(server, &TR_NOREPLY);
+        return;
+    }
+    tr__guard_begin(message);
+    tr_next next = run_callback(server, kind, msg);
+    tr__guard_end();
+    if (next.kind != TR_NEXT_NOREPLY) {
+        ends(server, &next, message);
+    }
+    if (tr__sys_is_watched(&server->sys)) {
+        tell_next(server, NULL, &next);
+    }
+    go_on(server, &next);
 }
 
 /* ---- the behaviour ---- */
 
+typedef struct start {
+    tr__gen_server *server;
+    const void *arg;
+    tr_next next;
+} start;
+
+static void run_init(void *ctx)
+{
+    start *s = ctx;
+    s->next = s->server->module->init(s->server->state, s->arg);
+}
+
 static tr_next init(tr__gen_server *server)
 {
-    const void *arg = server->init_arg;
+    start s = {.server = server, .arg = server->init_arg, .next = TR_INIT_OK};
     server->idle = NULL;
-    turn t = {.server = server, .kind = ON_INIT, .arg = arg, .next = TR_INIT_OK};
     tr_term reason;
-    if (has_callback(server->module, ON_INIT) && tr__catch(run_callback, &t, &reason)) {
+    if (server->module->init != NULL && tr__catch(run_init, &s, &reason)) {
         tr__init_fail(TR__ACK_ERROR, reason, reason);
     }
-    tr__gen_arg_drop(&server->sys, arg);
-    return t.next;
+    tr__gen_arg_drop(&server->sys, s.arg);
+    return s.next;
 }
 
 static void server_start(void *data)
@@ -243,20 +254,14 @@ static void server_start(void *data)
     tr__init_fail(TR__ACK_ERROR, reason, reason);
 }
 
-static void deliver(tr__gen_server *server, callback_kind kind, const tr_msg *msg)
+static void deliver_info(tr__gen_server *server, const tr_msg *msg)
 {
-    turn t = {.server = server, .kind = kind, .msg = msg};
-    tr__sys_heard(&server->sys, msg);
-    callback(&t);
-    if (tr__sys_is_watched(&server->sys)) {
-        tell_next(server, NULL, &t.next);
-    }
-    go_on(server, &t.next);
+    deliver(server, ON_INFO, msg);
 }
 
 static void deliver_timeout(tr__gen_server *server)
 {
-    deliver(server, ON_INFO, TR_MSG(tr_timeout_msg));
+    deliver_info(server, TR_MSG(tr_timeout_msg));
 }
 
 static void server_handle(void *data, tr_msg *msg)
@@ -280,7 +285,7 @@ static void server_handle(void *data, tr_msg *msg)
         if (tr__gen_is_parents_exit(&server->sys, msg)) {
             server_crash(server, ((const tr_exit_msg *)tr_msg_data(msg))->reason, tr__gen_msg_name(msg));
         }
-        deliver(server, ON_INFO, msg);
+        deliver_info(server, msg);
         return;
     case TR_MSG_SYSTEM:
         (void)tr__sys_handle(&server->sys, msg, &tr__gen_server_sys_ops, server);
@@ -292,7 +297,7 @@ static void server_handle(void *data, tr_msg *msg)
     case TR_MSG_DOWN:
     case TR_MSG_TIMER:
     case TR_MSG_REPLY: /* of a request sent with tr_send_request */
-        deliver(server, ON_INFO, msg);
+        deliver_info(server, msg);
         return;
     }
 }

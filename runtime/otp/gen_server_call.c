@@ -116,13 +116,6 @@ tr_err tr_gen_server_cast(tr_dest dest, tr_msg *msg)
     return err == TR_E_FULL ? TR_E_FULL : TR_OK;
 }
 
-tr_err tr__cast_with(tr_dest dest, const tr_type *type, const void *payload)
-{
-    tr_err err =
-        tr__send_kind(dest, TR_MSG_CAST, TR_NO_REF, tr__msg_make(type, payload, TR_MSG_CAST, TR_NO_REF));
-    return err == TR_E_FULL ? TR_E_FULL : TR_OK;
-}
-
 tr_err tr_gen_server_stop(tr_dest dest, tr_term reason, int64_t timeout_ms, tr_term *actual)
 {
     return tr__sys_stop(dest, reason, timeout_ms, actual);

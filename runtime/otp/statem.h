@@ -82,6 +82,23 @@ void tr__statem_timeouts_each(const tr__statem_timeouts *timeouts,
                               void (*fn)(tr__statem_entry *entry, void *ctx), void *ctx);
 void tr__statem_timeouts_drop(tr__statem_timeouts *timeouts);
 
+/* A table made ready to run, once in the life of the OS process: of a state only the rows that can apply, in order. */
+typedef struct tr__statem_row {
+    const tr_transition *row;
+    uint32_t target; /* TR__STAYS, TR__ENDS, or a state's place */
+    tr_term timeout; /* atom of a generic time-out */
+} tr__statem_row;
+#define TR__STAYS UINT32_MAX
+#define TR__ENDS  (UINT32_MAX - 1)
+typedef struct tr__statem_plan {
+    const tr_statem_table *table;
+    uint32_t state_count;
+    bool enters;     /* some state has something to do when it is entered */
+    tr_term *states; /* atoms */
+    uint32_t *rows;  /* state i: of[rows[i]] up to of[rows[i + 1]] */
+    tr__statem_row of[];
+} tr__statem_plan;
+
 /* ---- the machine ---- */
 
 typedef struct tr__statem {
@@ -130,8 +147,11 @@ void tr__statem_act_last(tr__statem *m, const tr_step *step);
 /* ---- callbacks (statem_callback.c) ---- */
 
 /** Calls what handles events in the state that the machine is in. */
-tr_step tr__statem_call(tr__statem *m, const tr_event *event);
-bool tr__statem_has_enter_calls(const tr__statem *m);
+static inline tr_step tr__statem_call(tr__statem *m, const tr_event *event);
+static inline bool tr__statem_has_enter_calls(const tr__statem *m)
+{
+    return m->plan != NULL ? m->plan->enters : m->module->enter_calls;
+}
 /** The state when init names none, or none. */
 tr_term tr__statem_first(const tr__statem *m);
 /** Sets the state (copied) and its place; the old one is the caller's to free. Returns false, and does nothing, when the machine has
@@ -163,23 +183,6 @@ tr_term tr__statem_step_term(const tr_step *step);
 
 /* ---- tables (statem_table.c, statem_check.c) ---- */
 
-/* A table made ready to run, once in the life of the OS process: of a state only the rows that can apply, in order. */
-typedef struct tr__statem_row {
-    const tr_transition *row;
-    uint32_t target; /* TR__STAYS, TR__ENDS, or a state's place */
-    tr_term timeout; /* atom of a generic time-out */
-} tr__statem_row;
-#define TR__STAYS UINT32_MAX
-#define TR__ENDS  (UINT32_MAX - 1)
-typedef struct tr__statem_plan {
-    const tr_statem_table *table;
-    uint32_t state_count;
-    bool enters;     /* some state has something to do when it is entered */
-    tr_term *states; /* atoms */
-    uint32_t *rows;  /* state i: of[rows[i]] up to of[rows[i + 1]] */
-    tr__statem_row of[];
-} tr__statem_plan;
-
 /** The table's plan. Returns NULL with *error (on scratch) when the table is wrong. Context: any thread. */
 const tr__statem_plan *tr__statem_plan_of(const tr_statem_table *table, tr_term *error);
 /** Does row apply in this state? TR_ANY_STATE stands for all that are not final. */
@@ -190,5 +193,17 @@ uint32_t tr__statem_state_at(const tr_statem_table *table, const char *name);
 tr_term tr__statem_table_error(const tr_statem_table *table);
 /** What the table says about an event in this state. */
 tr_step tr__statem_table_step(const tr__statem_plan *plan, uint32_t place, void *data, const tr_event *event);
+
+static inline tr_step tr__statem_call(tr__statem *m, const tr_event *event)
+{
+    const tr_gen_statem *module = m->module;
+    if (module->handle_event != NULL) {
+        return module->handle_event(m->data, m->state, event);
+    }
+    if (module->states != NULL) {
+        return module->states[m->place].call(m->data, event);
+    }
+    return tr__statem_table_step(m->plan, m->place, m->data, event);
+}
 
 #endif

@@ -3,23 +3,6 @@
 
 #include "runtime/otp/statem.h"
 
-tr_step tr__statem_call(tr__statem *m, const tr_event *event)
-{
-    const tr_gen_statem *module = m->module;
-    if (module->handle_event != NULL) {
-        return module->handle_event(m->data, m->state, event);
-    }
-    if (module->states != NULL) {
-        return module->states[m->place].call(m->data, event);
-    }
-    return tr__statem_table_step(m->plan, m->place, m->data, event);
-}
-
-bool tr__statem_has_enter_calls(const tr__statem *m)
-{
-    return m->plan != NULL ? m->plan->enters : m->module->enter_calls;
-}
-
 /* ---- states ---- */
 
 static uint32_t function_at(const tr_state_function *states, const char *name)

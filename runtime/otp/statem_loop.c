@@ -6,17 +6,11 @@
 
 /* ---- callbacks ---- */
 
-/* What the callback returns; does not return when that ends the machine. */
-static tr_step ask(tr__statem *m, const tr_event *event)
+/* A callback ended the machine. */
+__attribute__((cold)) static TR_NORETURN void ends(tr__statem *m, const tr_step *step)
 {
-    tr__guard_begin(NULL);
-    tr_step step = tr__statem_call(m, event);
-    tr__guard_end();
-    if (__builtin_expect(step.kind == TR_STEP_STOP, 0)) {
-        tr__statem_act_last(m, &step);
-        tr__statem_end(m, step.reason);
-    }
-    return step;
+    tr__statem_act_last(m, step);
+    tr__statem_end(m, step->reason);
 }
 
 /* The state enter call, again as long as it says repeat. It may not change the state. */
@@ -24,7 +18,12 @@ static void enter(tr__statem *m, tr_term old)
 {
     tr_step step = {.kind = TR_STEP_REPEAT};
     while (step.kind == TR_STEP_REPEAT) {
-        step = ask(m, &(tr_event){.type = TR_EVENT_ENTER, .old_state = old});
+        tr__guard_begin(NULL);
+        step = tr__statem_call(m, &(tr_event){.type = TR_EVENT_ENTER, .old_state = old});
+        tr__guard_end();
+        if (step.kind == TR_STEP_STOP) {
+            ends(m, &step);
+        }
         bool stays = step.kind == TR_STEP_KEEP || step.kind == TR_STEP_REPEAT ||
                      (step.kind == TR_STEP_NEXT && tr_term_equal(step.state, m->state));
         if (!stays) {
@@ -121,17 +120,24 @@ static inline bool is_plain(const tr__statem *m, bool enters)
            !tr__sys_is_watched(&m->sys) && !(enters && tr__statem_has_enter_calls(m));
 }
 
-static inline void process(tr__statem *m, tr__statem_entry *entry)
+static inline __attribute__((always_inline)) void process(tr__statem *m, tr__statem_entry *entry)
 {
     m->current = entry;
     m->postpone = false;
-    tr_step step = ask(m, &entry->event);
+    tr__guard_begin(NULL);
+    tr_step step = tr__statem_call(m, &entry->event); /* into its place: a copy right after it was written is slow */
+    tr__guard_end();
+    if (step.kind == TR_STEP_STOP) {
+        ends(m, &step);
+    }
     tr_term old = m->state;
     bool changed = step.kind == TR_STEP_NEXT && !is_same_state(step.state, m->state);
     if (step.kind != TR_STEP_KEEP && step.kind != TR_STEP_NEXT && step.kind != TR_STEP_REPEAT) {
         tr__statem_bad(m, "bad_return_from_state_function", tr__statem_step_term(&step));
     }
-    if (changed && !tr__statem_go(m, step.state)) {
+    if (changed && m->module->handle_event != NULL && !tr__is_box(step.state)) {
+        m->state = step.state; /* no place, nothing to copy */
+    } else if (changed && !tr__statem_go(m, step.state)) {
         tr__statem_bad(m, "unknown_state", step.state);
     }
     if (step.count != 0) {
@@ -180,5 +186,7 @@ void tr__statem_event_lent(tr__statem *m, tr__statem_entry *entry)
 {
     m->lent = true;
     process(m, entry);
-    drain(m);
+    if (m->queue.first != NULL || m->timeouts.zero_first != NULL) {
+        drain(m);
+    }
 }
