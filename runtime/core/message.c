@@ -42,32 +42,43 @@ static void flatten_members(tr_msg *msg, const tr_type *type, const void *payloa
     }
 }
 
-tr_msg *tr__msg_make_slowly(const tr_type *type, const void *payload, uint8_t signal, tr_ref ref)
+/* Bytes behind the payload that its terms need. */
+static size_t terms_bytes(const tr_type *type, const void *payload)
 {
-    size_t bytes = type == NULL ? 0 : type->size;
-    if (type != NULL && type->term_count != 0) {
-        bytes = (bytes + 7u) & ~(size_t)7;
-        for (uint16_t i = 0; i < type->term_count; i++) {
-            tr_term term = *term_member(payload, type, i);
-            bytes += tr__is_box(term) ? tr_term_flat_bytes(term) : 0;
-        }
+    size_t bytes = 0;
+    for (uint16_t i = 0; i < type->term_count; i++) {
+        tr_term term = *term_member(payload, type, i);
+        bytes += tr__is_box(term) ? tr_term_flat_bytes(term) : 0;
     }
-    tr_msg *msg = msg_block(bytes);
-    msg->type = type;
-    msg->tr__signal = signal;
-    msg->tr__ref = ref;
-    if (type == NULL || type->size == 0) {
-        return msg;
-    }
-    memcpy(msg->tr__data, payload, type->size);
-    if (type->term_count != 0) {
-        flatten_members(msg, type, payload);
-    }
+    return bytes;
+}
+
+static void retain_members(tr_msg *msg, const tr_type *type)
+{
     for (uint16_t i = 0; i < type->blob_count; i++) {
         tr_blob *blob = *blob_member(msg->tr__data, type, i);
         if (blob != NULL) {
             tr_blob_retain(blob);
         }
+    }
+}
+
+tr_msg *tr__msg_make_slowly(const tr_type *type, const void *payload, uint8_t signal, tr_ref ref)
+{
+    size_t extra = type == NULL ? 0 : terms_bytes(type, payload);
+    size_t bytes = type == NULL ? 0 : extra == 0 ? type->size : ((type->size + 7u) & ~(size_t)7) + extra;
+    tr_msg *msg = msg_block(bytes);
+    msg->type = type;
+    msg->tr__signal = signal;
+    msg->tr__ref = ref;
+    if (bytes != 0) {
+        memcpy(msg->tr__data, payload, type->size);
+    }
+    if (extra != 0) {
+        flatten_members(msg, type, payload);
+    }
+    if (type != NULL && type->blob_count != 0) {
+        retain_members(msg, type);
     }
     return msg;
 }

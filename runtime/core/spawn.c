@@ -13,7 +13,7 @@
 struct plain {
     tr_main_fn main;
     bool manual_ack;
-    bool has_arg; /* a copy of ours */
+    bool has_arg; /* a copy in the arena: tr_hibernate's */
     bool hibernates;
     const void *arg;
 };
@@ -84,16 +84,23 @@ void *tr__data_alloc(tr__proc *proc, size_t bytes)
     return data;
 }
 
-static void plain_fill(tr__proc *proc, const tr__spawn *spawn)
+/* Its argument lies behind it in the same block. Returns false when there is no memory. */
+static bool plain_fill(tr__proc *proc, const tr__spawn *spawn)
 {
-    struct plain *plain = tr__data_alloc(proc, sizeof(*plain));
+    size_t bytes = sizeof(struct plain) + spawn->arg_bytes;
+    uint8_t mem_class;
+    struct plain *plain = bytes > UINT32_MAX ? NULL : tr__mem_alloc(bytes, &mem_class);
+    if (plain == NULL) {
+        return false;
+    }
     *plain = (struct plain){.main = spawn->main, .manual_ack = spawn->manual_ack, .arg = spawn->arg};
     if (spawn->arg_bytes != 0) {
-        void *copy = tr__arena_alloc(proc, spawn->arg_bytes);
-        memcpy(copy, spawn->arg, spawn->arg_bytes);
-        plain->arg = copy;
-        plain->has_arg = true;
+        plain->arg = memcpy(plain + 1, spawn->arg, spawn->arg_bytes);
     }
+    proc->data = plain;
+    proc->data_bytes = (uint32_t)bytes;
+    tr__bump(&proc->memory, bytes);
+    return true;
 }
 
 /* The name it is to take, kept in its arena until it runs. */
@@ -102,7 +109,7 @@ struct tr__boot_name {
     tr_registry *registry;
 };
 
-static void boot_fill(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
+static void boot_fill(tr__proc *proc, const tr__spawn *spawn, const tr__proc *self)
 {
     /* Whoever lists processes sees it already: what summaries show changes by atomic stores. */
     tr__store_relaxed(&proc->behaviour, spawn->behaviour != NULL ? spawn->behaviour : &tr__plain_behaviour);
@@ -126,7 +133,17 @@ static void boot_fill(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
         *spawn->opts.resource = (tr_resource){.destroy = spawn->opts.resource->destroy};
         proc->resources = spawn->opts.resource;
     }
-    if (!tr_is_none(spawn->start.name) || spawn->start.registry != NULL) {
+}
+
+static bool takes_a_name(const tr__spawn *spawn)
+{
+    return !tr_is_none(spawn->start.name) || spawn->start.registry != NULL;
+}
+
+/* What may end in want of memory. */
+static void memory_fill(tr__proc *proc, const tr__spawn *spawn)
+{
+    if (takes_a_name(spawn)) {
         struct tr__boot_name *boot = tr__arena_alloc(proc, sizeof(*boot));
         *boot = (struct tr__boot_name){.name = spawn->start.name,
                                        .registry = spawn->start.registry,
@@ -135,7 +152,9 @@ static void boot_fill(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
         proc->boot_name = boot;
     }
     if (spawn->behaviour == NULL) {
-        plain_fill(proc, spawn);
+        if (!plain_fill(proc, spawn)) {
+            tr__out_of_memory();
+        }
         return;
     }
     if (spawn->data_bytes != 0) {
@@ -149,28 +168,31 @@ static void boot_fill(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
 struct filling {
     tr__proc *proc;
     const tr__spawn *spawn;
-    tr__proc *self;
 };
 
 static void fill_it(void *ctx)
 {
     const struct filling *filling = ctx;
-    boot_fill(filling->proc, filling->spawn, filling->self);
+    memory_fill(filling->proc, filling->spawn);
 }
 
 /* Out of memory half-way: nobody knows of it yet, so its slot and all it has go back. */
-static bool filled(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
+static bool filled(tr__proc *proc, const tr__spawn *spawn, const tr__proc *self)
 {
+    boot_fill(proc, spawn, self);
+    bool full = true;
     tr_term reason;
-    if (self == NULL) {
-        boot_fill(proc, spawn, NULL);
-        return true;
+    if (spawn->behaviour == NULL && !takes_a_name(spawn)) {
+        full = plain_fill(proc, spawn); /* one block: no need to catch */
+    } else if (self != NULL) {
+        full = !tr__catch(fill_it, &(struct filling){proc, spawn}, &reason);
+    } else {
+        memory_fill(proc, spawn);
     }
-    if (tr__catch(fill_it, &(struct filling){proc, spawn, self}, &reason)) {
+    if (!full) {
         tr__proc_discard(proc);
-        return false;
     }
-    return true;
+    return full;
 }
 
 /* Links and monitors stand before the child can run: it cannot die unseen. */
