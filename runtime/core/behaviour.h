@@ -33,7 +33,9 @@ typedef struct tr__behaviour {
     bool (*idle)(void *data); /* may be NULL. True: it did something, look at the mailbox again    */
     bool never_parks;         /* parking is the runtime's bug (TR_ASSERT)                          */
     const char *(*module)(const void *data); /* may be NULL. Whose init it ran: for initial_call */
-    void (*crashed)(void *data, tr_term reason); /* where tr_exit and tr_error in a callback lead (tr__guard_begin); never returns */
+    void (*crashed)(
+        void *data,
+        tr_term reason); /* where tr_exit and tr_error in a callback lead (tr__guard_begin); never returns */
 } tr__behaviour;
 
 /* ---- starting

@@ -1,8 +1,8 @@
 /* The end of a process, on the scheduler's stack: names, resources, signals, memory, in that order
  * (process.h, invariant 3). */
 #include "runtime/core/core.h"
-#include "runtime/core/message.h"
 #include "runtime/core/mem.h"
+#include "runtime/core/message.h"
 #include "runtime/sim/sim.h"
 
 static void resources_destroy(tr__proc *proc)

@@ -15,11 +15,12 @@
 #define STACK_CACHE_MAX 256 /* free stacks a core keeps */
 #define LINGER_NS \
     20000 /* what an idle core waits for its own work while another runs, before it steals or sleeps */
-#define LINGER_LOOKS 16 /* between two looks at the clock */
+#define LINGER_LOOKS 16                  /* between two looks at the clock */
 #define SIGHT_TICKS  ((uint64_t)1 << 20) /* between two looks at another core's progress: 0.2 to 1 ms */
 #define STALE_TICKS  ((uint64_t)1 << 24) /* too long between two looks to say anything */
-#define WAIT_TICKS   ((uint64_t)1 << 23) /* what a process may be left to wait in another core's ring: 2 to 8 ms */
-#define DOZE_MS      1
+#define WAIT_TICKS \
+    ((uint64_t)1 << 23) /* what a process may be left to wait in another core's ring: 2 to 8 ms */
+#define DOZE_MS 1
 
 #ifdef TR__CORE_SELF_INLINE
 __thread tr__core *tr__this_core __attribute__((tls_model("initial-exec")));
@@ -43,7 +44,8 @@ uint64_t tr__core_read_clock(tr__core *core)
 {
 #if defined(__x86_64__) && !defined(TROUPE_SIMULATION)
     if (!tr__the_node.opts.virtual_time) {
-        core->now_ticks = __builtin_ia32_rdtsc(); /* before the clock is read: its age is never thought less than it is */
+        core->now_ticks =
+            __builtin_ia32_rdtsc(); /* before the clock is read: its age is never thought less than it is */
         core->now_ns = tr__clock_ns();
         return core->now_ns;
     }
@@ -114,7 +116,7 @@ static tr__proc *pinned_pop(tr__core *core)
         core->pinned_head = proc->run_next;
         if (core->pinned_head == NULL) {
             core->pinned_tail = &core->pinned_head;
-    core->given_tail = &core->given_head;
+            core->given_tail = &core->given_head;
         }
     }
     return proc;

@@ -93,20 +93,21 @@ typedef struct tr__core {
     unsigned turn_left; /* slices that this turn may still run */
     tr__proc *pinned_head, **pinned_tail;
     unsigned global_in; /* slices until the next look at the global queue */
-    bool got_up; /* slept, and has run nothing since */
+    bool got_up;        /* slept, and has run nothing since */
     tr__home home;
     tr__stack *stacks; /* free ones */
     size_t stacks_free;
     tr__wheel *wheel;
     struct tr__timers *timers;
-    tr__proc *slots;                     /* of the process table, taken for who is spawned here next */
-    tr__proc *given_head, **given_tail;  /* those of the dead, not given back yet */
+    tr__proc *slots;                    /* of the process table, taken for who is spawned here next */
+    tr__proc *given_head, **given_tail; /* those of the dead, not given back yet */
     uint32_t given;
     struct tr__free_block *pool[TR__MEM_CLASSES]; /* mem.h */
     uint32_t pooled[TR__MEM_CLASSES];
     struct tr__free_block *spare[TR__MEM_CLASSES];
     uint64_t refs;
-    uint64_t now_ns, now_ticks; /* the clock, and the CPU's count of ticks, when it was read last: tr__core_recent_ns */
+    uint64_t now_ns,
+        now_ticks; /* the clock, and the CPU's count of ticks, when it was read last: tr__core_recent_ns */
     uint32_t random;
     struct tr__sight sights[TR__CORE_MAX];
     tr__stats stats;

@@ -13,7 +13,6 @@
 #include "runtime/core/message.h"
 #include "runtime/sim/sim.h"
 
-
 static inline bool tr__msg_goes_short(const tr_msg *msg)
 {
     bool may_demonitor = (msg->tr__flags & (TR__F_ALIAS | TR__F_DEMONITORED)) == TR__F_ALIAS;

@@ -34,12 +34,13 @@ static inline void tr__words_copy(void *to, const void *from, size_t bytes)
 /* Nothing to flatten or to count, a few words, and a core whose pools may be used. */
 static inline bool tr__msg_is_simple(const tr_type *type, const tr__core *core)
 {
-    return TR__POOLING_INLINE && core != NULL && type != NULL && type->term_count == 0 && type->blob_count == 0 &&
-           type->size % 8 == 0 && sizeof(tr_msg) + type->size <= TR__MEM_SMALL;
+    return TR__POOLING_INLINE && core != NULL && type != NULL && type->term_count == 0 &&
+           type->blob_count == 0 && type->size % 8 == 0 && sizeof(tr_msg) + type->size <= TR__MEM_SMALL;
 }
 
 /** A message of this type (NULL: none) with a copy of payload; never NULL (without memory the process ends). */
-static inline __attribute__((always_inline)) tr_msg *tr__msg_make(const tr_type *type, const void *payload, uint8_t signal, tr_ref ref)
+static inline __attribute__((always_inline)) tr_msg *tr__msg_make(const tr_type *type, const void *payload,
+                                                                  uint8_t signal, tr_ref ref)
 {
     tr__core *core = tr__core_self();
     if (!tr__msg_is_simple(type, core)) {

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "runtime/core/core.h"
-#include "runtime/core/mem.h"
 #include "runtime/core/fatal.h"
 #include "runtime/core/foreign.h"
+#include "runtime/core/mem.h"
 #include "runtime/core/report.h"
 #include "runtime/sim/sim.h"
 #include "runtime/sys/clock.h"

@@ -269,7 +269,8 @@ enum tr__signal {
 #define TR__F_WITH_MESSAGES 8u
 #define TR__F_HELD          16u /* in its process's list of held messages */
 #define TR__F_OWN           32u /* the runtime answers itself: in nobody's books */
-#define TR__F_JUDGED        (TR__F_ALIAS | TR__F_MONITORS) /* more to do with it, when it is received, than to queue it */
+#define TR__F_JUDGED \
+    (TR__F_ALIAS | TR__F_MONITORS) /* more to do with it, when it is received, than to queue it */
 
 /** An exit reason or the like as a message; from and reason copied. */
 tr_msg *tr__exit_make(uint8_t signal, tr_pid from, tr_term reason);

@@ -1,8 +1,8 @@
 /* Running a process: the loop on a borrowed stack, parking in the middle, and the scheduler's side of both.
  * */
 #include "runtime/core/core.h"
-#include "runtime/core/message.h"
 #include "runtime/core/mem.h"
+#include "runtime/core/message.h"
 #include "runtime/sys/clock.h"
 
 #define SLICE_CALLBACKS 64
@@ -281,7 +281,7 @@ int64_t tr__deadline(int64_t timeout_ms)
     }
     tr__core *core = tr__core_self();
     uint64_t now = core == NULL || tr__the_node.opts.virtual_time ? tr__clock_ns()
-                                                                   : tr__core_recent_ns(core) + TR__RECENT_NS;
+                                                                  : tr__core_recent_ns(core) + TR__RECENT_NS;
     int64_t in_ms = timeout_ms < 0 ? 0 : timeout_ms > TIMEOUT_MAX_MS ? TIMEOUT_MAX_MS : timeout_ms;
     return (int64_t)((now + 999999u) / 1000000u) + in_ms;
 }

@@ -4,9 +4,9 @@
 #include <troupe/registry.h>
 
 #include "runtime/core/core.h"
-#include "runtime/core/message.h"
 #include "runtime/core/foreign.h"
 #include "runtime/core/mem.h"
+#include "runtime/core/message.h"
 #include "runtime/sys/clock.h"
 
 /* What a plain process runs. */

@@ -10,9 +10,10 @@
 #include "runtime/sys/lock.h"
 
 #define CHUNK TR__TABLE_CHUNK
-#define BATCH 32u /* slots that a core takes or gives at a time; in a small table one, so that its last slot can be had */
+#define BATCH \
+    32u /* slots that a core takes or gives at a time; in a small table one, so that its last slot can be had */
 #define SMALL 4096u
-#define OWNED     offsetof(tr__proc, trap_exit) /* from here on: its owner's alone */
+#define OWNED offsetof(tr__proc, trap_exit) /* from here on: its owner's alone */
 
 struct tr__table_index tr__proc_table;
 

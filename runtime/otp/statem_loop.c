@@ -125,7 +125,8 @@ static inline __attribute__((always_inline)) void process(tr__statem *m, tr__sta
     m->current = entry;
     m->postpone = false;
     tr__guard_begin(NULL);
-    tr_step step = tr__statem_call(m, &entry->event); /* into its place: a copy right after it was written is slow */
+    tr_step step =
+        tr__statem_call(m, &entry->event); /* into its place: a copy right after it was written is slow */
     tr__guard_end();
     if (step.kind == TR_STEP_STOP) {
         ends(m, &step);

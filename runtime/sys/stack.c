@@ -39,9 +39,11 @@
 #endif
 #endif
 
-#define GUARD_BYTES  ((size_t)64 * 1024)
-#define COLOUR_BYTES ((size_t)16 * 1024) /* address space above each stack that its colour moves the top into */
-#define COLOUR_STEP  ((size_t)192)       /* three lines: neighbours do not meet, and 85 stacks pass before the first returns */
+#define GUARD_BYTES ((size_t)64 * 1024)
+#define COLOUR_BYTES \
+    ((size_t)16 * 1024) /* address space above each stack that its colour moves the top into */
+#define COLOUR_STEP \
+    ((size_t)192) /* three lines: neighbours do not meet, and 85 stacks pass before the first returns */
 
 /* The next stack's distance from the top of its mapping. A multiple of the stack's alignment. */
 static size_t next_colour(void)

@@ -24,8 +24,8 @@ typedef struct tr__stack {
     size_t bytes;           /* of frames */
     size_t mapped;          /* of frames and colour */
     void (*entry)(void);
-    struct tr__catch *catch_top;       /* of the frames on it; the core's */
-    const char *guard;                 /* the core's: tr__guard_begin */
+    struct tr__catch *catch_top; /* of the frames on it; the core's */
+    const char *guard;           /* the core's: tr__guard_begin */
     bool guarded;
     struct tr__wheel_node *park_timer; /* lives in a frame on it; the core's */
     void *asan_fake;

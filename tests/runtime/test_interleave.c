@@ -132,9 +132,9 @@ typedef struct mailbox {
     uint8_t taken[MESSAGES];
     uint8_t refused[MESSAGES];
     uint8_t wrong_life;
-    uint8_t wrong_order; /* a message of a sender was handled before an earlier one of his */
-    uint8_t hands;       /* senders that own it: between taking it out of its rest and scheduling it */
-    uint8_t queue;       /* what was handed over: a chain as the inbox's, or EMPTY */
+    uint8_t wrong_order;   /* a message of a sender was handled before an earlier one of his */
+    uint8_t hands;         /* senders that own it: between taking it out of its rest and scheduling it */
+    uint8_t queue;         /* what was handed over: a chain as the inbox's, or EMPTY */
     uint8_t done[SENDERS]; /* of his messages */
     /* owner */
     uint8_t owner, handled;
@@ -175,8 +175,10 @@ static bool hands_over(const mailbox *box, int who)
     }
     bool was_idle = box->saw_top[who] == IDLE;
     bool is_idle = box->top == IDLE && box->tag == 0;
-    return (was_idle && (is_idle || (box->mutation == HAND_BY_STORE && box->tag == 0 && box->top == EMPTY))) ||
-           (box->mutation == HAND_TO_RUNNING && box->saw_top[who] == EMPTY && box->top == EMPTY && box->tag == 0);
+    return (was_idle &&
+            (is_idle || (box->mutation == HAND_BY_STORE && box->tag == 0 && box->top == EMPTY))) ||
+           (box->mutation == HAND_TO_RUNNING && box->saw_top[who] == EMPTY && box->top == EMPTY &&
+            box->tag == 0);
 }
 
 static void sent_one(mailbox *box, int who)
@@ -324,7 +326,8 @@ static bool mailbox_holds(const void *state, bool final)
 static bool mailbox_holds_with(mailbox_mutation mutation, uint8_t handers, uint64_t *states)
 {
     static const machine of = {sizeof(mailbox), 1 + SENDERS, mailbox_step, mailbox_holds};
-    mailbox initial = {.top = EMPTY, .queue = EMPTY, .runs = 1, .mutation = (uint8_t)mutation, .handers = handers};
+    mailbox initial = {
+        .top = EMPTY, .queue = EMPTY, .runs = 1, .mutation = (uint8_t)mutation, .handers = handers};
     return explore(&of, &initial, states);
 }
 

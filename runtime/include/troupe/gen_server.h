@@ -190,8 +190,9 @@ TR_MUST_CHECK tr_err tr_gen_server_call(tr_dest dest, tr_msg *request, int64_t t
 /** Typed: counter_value out; err = TR_CALL(pid, 5000, counter_value, &out, counter_add, .by = 1); Members of
  *  out that are terms or blobs live until the running callback returns. TR_E_TYPE when the answer is
  *  something else. */
-#define TR_CALL(dest, timeout_ms, R, out, T, ...) \
-    tr__call_with(TR_DEST(dest), TR_TYPE(T), &(T){__VA_ARGS__}, (timeout_ms), TR_TYPE(R), (1 ? (out) : (R *)NULL))
+#define TR_CALL(dest, timeout_ms, R, out, T, ...)                                         \
+    tr__call_with(TR_DEST(dest), TR_TYPE(T), &(T){__VA_ARGS__}, (timeout_ms), TR_TYPE(R), \
+                  (1 ? (out) : (R *)NULL))
 tr_err tr__call_typed(tr_dest dest, tr_msg *request, int64_t timeout_ms, const tr_type *type, void *out);
 tr_err tr__call_with(tr_dest dest, const tr_type *request, const void *payload, int64_t timeout_ms,
                      const tr_type *type, void *out);

@@ -132,11 +132,11 @@ static inline tr_err tr__send_name(tr_term name, const tr_type *type, const void
     return tr_send(tr_to_name(name), type, payload);
 }
 /** TR_SEND(dest, T, .member = value ...): dest as for TR_DEST. */
-#define TR_SEND(dest, T, ...)                                                                               \
-    (_Generic((dest), tr_pid                                                                                \
-              : tr_send_pid, tr_ref                                                                         \
-              : tr__send_alias_to, tr_term                                                                  \
-              : tr__send_name, tr_dest                                                                      \
+#define TR_SEND(dest, T, ...)              \
+    (_Generic((dest), tr_pid               \
+              : tr_send_pid, tr_ref        \
+              : tr__send_alias_to, tr_term \
+              : tr__send_name, tr_dest     \
               : tr_send)((dest), TR_TYPE(T), &(T){__VA_ARGS__}))
 /** Sends a term as a tr_term_msg. */
 tr_err tr_send_term(tr_dest dest, tr_term value);
