@@ -16,6 +16,7 @@ struct plain {
     bool has_arg; /* a copy in the arena: tr_hibernate's */
     bool hibernates;
     const void *arg;
+    _Alignas(16) unsigned char copied[]; /* what arg points to, unless tr_hibernate changed it */
 };
 
 static void plain_start(void *data)
@@ -95,7 +96,7 @@ static bool plain_fill(tr__proc *proc, const tr__spawn *spawn)
     }
     *plain = (struct plain){.main = spawn->main, .manual_ack = spawn->manual_ack, .arg = spawn->arg};
     if (spawn->arg_bytes != 0) {
-        plain->arg = memcpy(plain + 1, spawn->arg, spawn->arg_bytes);
+        plain->arg = memcpy(plain->copied, spawn->arg, spawn->arg_bytes);
     }
     proc->data = plain;
     proc->data_bytes = (uint32_t)bytes;
