@@ -33,6 +33,9 @@ typedef struct tr__behaviour {
     bool (*idle)(void *data); /* may be NULL. True: it did something, look at the mailbox again    */
     bool never_parks;         /* parking is the runtime's bug (TR_ASSERT)                          */
     const char *(*module)(const void *data); /* may be NULL. Whose init it ran: for initial_call */
+    void (*crashed)(
+        void *data,
+        tr_term reason); /* where tr_exit and tr_error in a callback lead (tr__guard_begin); never returns */
 } tr__behaviour;
 
 /* ---- starting
@@ -153,6 +156,8 @@ tr_err tr__monitor_for(tr_ref ref, tr_pid pid);
  *  with this kind (CALL or SYSTEM) in one signal. Returns: the reference; its REPLY or DOWN will come. *err:
  *  TR_E_NOPROC (nothing will come), TR_E_FULL. */
 tr_ref tr__request(tr_dest dest, tr_msg_kind kind, tr_msg *msg, tr_err *err);
+/** The same when it is known already whom dest means. */
+tr_ref tr__request_to(const tr_dest *dest, tr_pid to, tr_msg_kind kind, tr_msg *msg, tr_err *err);
 /** The second half, right after the first (nothing may be fetched between the two: a long queue is not looked at):
  *  waits for the REPLY or DOWN. On TR_E_TIMEOUT the request is abandoned (late answers are
  *  dropped). On TR_E_EXIT / TR_E_NOPROC *reason (may be NULL) is the DOWN's reason. */

@@ -2,6 +2,7 @@
  * (process.h, invariant 3). */
 #include "runtime/core/core.h"
 #include "runtime/core/mem.h"
+#include "runtime/core/message.h"
 #include "runtime/sim/sim.h"
 
 static void resources_destroy(tr__proc *proc)

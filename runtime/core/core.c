@@ -15,7 +15,12 @@
 #define STACK_CACHE_MAX 256 /* free stacks a core keeps */
 #define LINGER_NS \
     20000 /* what an idle core waits for its own work while another runs, before it steals or sleeps */
-#define LINGER_LOOKS 16 /* between two looks at the clock */
+#define LINGER_LOOKS 16                  /* between two looks at the clock */
+#define SIGHT_TICKS  ((uint64_t)1 << 20) /* between two looks at another core's progress: 0.2 to 1 ms */
+#define STALE_TICKS  ((uint64_t)1 << 24) /* too long between two looks to say anything */
+#define WAIT_TICKS \
+    ((uint64_t)1 << 23) /* what a process may be left to wait in another core's ring: 2 to 8 ms */
+#define DOZE_MS 1
 
 #ifdef TR__CORE_SELF_INLINE
 __thread tr__core *tr__this_core __attribute__((tls_model("initial-exec")));
@@ -33,6 +38,21 @@ __attribute__((noinline)) tr__core *tr__core_self(void)
 void tr__core_enter(tr__core *core)
 {
     tr__this_core = core;
+}
+
+uint64_t tr__core_read_clock(tr__core *core)
+{
+#if defined(__x86_64__) && !defined(TROUPE_SIMULATION)
+    if (!tr__the_node.opts.virtual_time) {
+        core->now_ticks =
+            __builtin_ia32_rdtsc(); /* before the clock is read: its age is never thought less than it is */
+        core->now_ns = tr__clock_ns();
+        return core->now_ns;
+    }
+#else
+    (void)core;
+#endif
+    return tr__clock_ns();
 }
 
 /* ---- waking
@@ -66,8 +86,12 @@ static void wake_a_thief(int first)
         return;
     }
     for (int i = 0; i < node->core_count; i++) {
+        tr__core *core = &node->cores[(first + i) % node->core_count];
+        if (tr__load_seq(&core->sleeping) == TR__DOZING) {
+            return; /* it looks soon enough */
+        }
         /* One that just got up by itself may have other work in mind: then the next is called. */
-        if (tr__core_wake(&node->cores[(first + i) % node->core_count])) {
+        if (tr__core_wake(core)) {
             return;
         }
     }
@@ -85,14 +109,6 @@ static void inbox_push(tr__core *core, tr__proc *proc)
     tr__core_wake(core);
 }
 
-static void pinned_push(tr__core *core, tr__proc *proc)
-{
-    proc->run_next = NULL;
-    proc->turn = tr__load_relaxed(&core->ring.tail);
-    *core->pinned_tail = proc;
-    core->pinned_tail = &proc->run_next;
-}
-
 static tr__proc *pinned_pop(tr__core *core)
 {
     tr__proc *proc = core->pinned_head;
@@ -100,15 +116,22 @@ static tr__proc *pinned_pop(tr__core *core)
         core->pinned_head = proc->run_next;
         if (core->pinned_head == NULL) {
             core->pinned_tail = &core->pinned_head;
+            core->given_tail = &core->given_head;
         }
     }
     return proc;
 }
 
-static void global_push(tr__proc *proc)
+/* from: the core whose ring ran over; -1: a thread outside, whose work is anybody's at once. */
+static void global_push(tr__proc *proc, int32_t from)
 {
     tr__node *node = &tr__the_node;
     tr__lock(&node->global_lock);
+    if (node->global_head == NULL) {
+        tr__store_relaxed(&node->global_from, from);
+    } else if (node->global_from != from) {
+        tr__store_relaxed(&node->global_from, -1);
+    }
     proc->run_next = NULL;
     *node->global_tail = proc;
     node->global_tail = &proc->run_next;
@@ -116,13 +139,53 @@ static void global_push(tr__proc *proc)
     tr__unlock(&node->global_lock);
 }
 
-static tr__proc *global_pop(void)
+/* In virtual time everything goes first in, first out; a simulation schedules as real cores do. */
+static bool in_order(void)
 {
-    tr__node *node = &tr__the_node;
-    if (tr__load_seq(&node->global_count) == 0) {
-        return NULL;
+    return tr__the_node.opts.virtual_time && !tr__sim_is_on();
+}
+
+/* Would the last of those who wait for that core wait for long? It is measured by what that core did since the last look: who gets
+ * nothing done, or has more waiting than it does in a while, is helped. */
+static bool will_wait(tr__core *core, int at)
+{
+    const tr__node *node = &tr__the_node;
+    const tr__core *victim = &node->cores[at];
+    struct tr__sight *sight = &core->sights[at];
+    uint64_t ticks = tr__ticks();
+    uint64_t slices = tr__load_relaxed(&victim->stats.slices);
+    uint64_t passed = ticks - sight->ticks;
+    if (node->opts.virtual_time) {
+        return true;
     }
-    tr__lock(&node->global_lock);
+    if (passed < SIGHT_TICKS) {
+        return sight->will_wait;
+    }
+    uint64_t waiting = tr__runq_count(&victim->ring);
+    if (tr__load_relaxed(&node->global_from) == at) {
+        waiting += tr__load_relaxed(&node->global_count);
+    }
+    uint64_t done = slices - sight->slices;
+    if (done == 0 && passed < WAIT_TICKS) {
+        return sight->will_wait; /* perhaps the system runs something else there */
+    }
+    *sight = (struct tr__sight){ticks, slices, false};
+    if (passed < STALE_TICKS) {
+        sight->will_wait = waiting != 0 && waiting * passed / (done == 0 ? 1 : done) > WAIT_TICKS;
+    }
+    return sight->will_wait;
+}
+
+/* May this core take from the global queue? It always may what ran over from its own ring. */
+static bool global_is_ours(tr__core *core)
+{
+    int32_t from = tr__load_relaxed(&tr__the_node.global_from);
+    return from < 0 || from == core->index || will_wait(core, from);
+}
+
+/* The global lock is held. */
+static tr__proc *global_first(tr__node *node)
+{
     tr__proc *proc = node->global_head;
     if (proc != NULL) {
         node->global_head = proc->run_next;
@@ -131,13 +194,34 @@ static tr__proc *global_pop(void)
         }
         tr__sub_seq(&node->global_count, 1u);
     }
+    return proc;
+}
+
+/* The oldest one, to run now, and with it this core's share of the others, into the ring: they were pushed one after the other
+ * and mostly have to do with each other, so dealt out one by one every message between them would cross. */
+static tr__proc *global_pop(tr__core *core)
+{
+    tr__node *node = &tr__the_node;
+    uint32_t count = tr__load_seq(&node->global_count);
+    if (count == 0 || !global_is_ours(core)) {
+        return NULL;
+    }
+    uint32_t share = in_order() ? 0 : (count - 1) / (uint32_t)node->core_count;
+    uint32_t room = (TR__RUNQ_ROOM - tr__runq_count(&core->ring)) / 2;
+    tr__lock(&node->global_lock);
+    tr__proc *proc = global_first(node);
+    for (uint32_t i = 0; proc != NULL && i < share && i < room; i++) {
+        tr__proc *other = global_first(node);
+        if (other == NULL || !tr__runq_push(&core->ring, other)) {
+            TR_ASSERT(other == NULL); /* only this core pushes here, and there was room */
+            break;
+        }
+    }
     tr__unlock(&node->global_lock);
     return proc;
 }
 
-/* Calls a thief when the ring holds more than what this core does next: anything else here may keep it for
- * long. */
-static void offer(const tr__core *core)
+void tr__offer(const tr__core *core)
 {
     uint32_t count = tr__the_node.core_count > 1 ? tr__runq_count(&core->ring) : 0;
     bool busy = core->current != NULL || core->lifo != NULL || core->pinned_head != NULL;
@@ -155,44 +239,52 @@ static void ring_push(tr__core *core, tr__proc *proc)
             if (old == NULL) {
                 break;
             }
-            global_push(old);
+            global_push(old, core->index);
         }
-        global_push(proc);
+        global_push(proc, core->index);
     }
-    offer(core);
+    tr__offer(core);
 }
 
-/* In virtual time everything goes first in, first out; a simulation schedules as real cores do. */
-static bool in_order(void)
+/* Of a thread outside. */
+static void schedule_from_outside(tr__proc *proc)
 {
-    return tr__the_node.opts.virtual_time && !tr__sim_is_on();
+    tr__node *node = &tr__the_node;
+    int32_t home = tr__load_relaxed(&proc->home);
+    if (home >= 0) {
+        inbox_push(&node->cores[home], proc);
+    } else { /* whichever core is free first takes it; a core's inbox would wait for what runs there */
+        global_push(proc, -1);
+        wake_a_thief((int)(tr__add_relaxed(&node->next_core, 1u) % (uint32_t)node->core_count));
+    }
+}
+
+void tr__schedule_slowly(tr__core *core, tr__proc *proc)
+{
+    int32_t home = tr__load_relaxed(&proc->home);
+    if (home >= 0 || in_order()) {
+        if (home < 0 || home == core->index) {
+            tr__pinned_push(core, proc);
+            tr__offer(core);
+        } else {
+            inbox_push(&tr__the_node.cores[home], proc);
+        }
+        return;
+    }
+    tr__proc *old = core->lifo;
+    core->lifo = proc;
+    if (old != NULL) {
+        ring_push(core, old);
+    }
 }
 
 void tr__schedule(tr__proc *proc)
 {
     tr__core *core = tr__core_self();
-    int32_t home = tr__load_relaxed(&proc->home);
     if (core == NULL) {
-        tr__node *node = &tr__the_node;
-        if (home >= 0) {
-            inbox_push(&node->cores[home], proc);
-        } else { /* whichever core is free first takes it; a core's inbox would wait for what runs there */
-            global_push(proc);
-            wake_a_thief((int)(tr__add_relaxed(&node->next_core, 1u) % (uint32_t)node->core_count));
-        }
-    } else if (home >= 0 || in_order()) {
-        if (home < 0 || home == core->index) {
-            pinned_push(core, proc);
-            offer(core);
-        } else {
-            inbox_push(&tr__the_node.cores[home], proc);
-        }
+        schedule_from_outside(proc);
     } else {
-        tr__proc *old = core->lifo;
-        core->lifo = proc;
-        if (old != NULL) {
-            ring_push(core, old);
-        }
+        tr__schedule_on(core, proc);
     }
 }
 
@@ -252,25 +344,11 @@ bool tr__core_drain(tr__core *core)
 /* ---- what next
  * -------------------------------------------------------------------------------------------------- */
 
-tr__proc *tr__core_next(tr__core *core)
+/* Ring and pinned are one queue in two parts: who is pinned goes after what was in the ring when it came. */
+static tr__proc *oldest(tr__core *core)
 {
-    core->tick++;
-    tr__proc *proc = NULL;
-    if (core->tick % GLOBAL_EVERY == 0 && (proc = global_pop()) != NULL) {
-        return proc;
-    }
-    if (core->lifo != NULL) {
-        proc = core->lifo;
-        core->lifo = NULL;
-        bool others = core->pinned_head != NULL || tr__runq_count(&core->ring) != 0;
-        if (core->lifo_run++ < LIFO_MAX || !others) {
-            return proc;
-        }
-        ring_push(core, proc); /* two that wake each other must not starve the rest */
-    }
     core->lifo_run = 0;
-    /* Ring and pinned are one queue in two parts: who is pinned goes after what was in the ring when it came.
-     * */
+    tr__proc *proc;
     bool ring_first = core->pinned_head == NULL ||
                       (int32_t)(core->pinned_head->turn - tr__load_acquire(&core->ring.head)) > 0;
     if (ring_first && (proc = tr__runq_pop(&core->ring)) != NULL) {
@@ -279,7 +357,29 @@ tr__proc *tr__core_next(tr__core *core)
     if ((proc = pinned_pop(core)) != NULL) {
         return proc;
     }
-    return global_pop();
+    return global_pop(core);
+}
+
+tr__proc *tr__core_next(tr__core *core)
+{
+    tr__proc *proc = NULL;
+    if (core->global_in-- == 0) {
+        core->global_in = GLOBAL_EVERY - 1;
+        if ((proc = global_pop(core)) != NULL) {
+            return proc;
+        }
+    }
+    if (core->lifo == NULL) {
+        return oldest(core);
+    }
+    proc = core->lifo;
+    core->lifo = NULL;
+    bool others = core->pinned_head != NULL || tr__runq_count(&core->ring) != 0;
+    if (core->lifo_run++ < LIFO_MAX || !others) {
+        return proc;
+    }
+    ring_push(core, proc); /* two that wake each other must not starve the rest */
+    return oldest(core);
 }
 
 bool tr__work_is_queued(void)
@@ -303,8 +403,9 @@ static tr__proc *steal(tr__core *core)
     uint32_t start = core->random >> 8;
     tr__proc *proc = NULL;
     for (uint32_t i = 0; i < (uint32_t)node->core_count && proc == NULL; i++) {
-        tr__core *victim = &node->cores[(start + i) % (uint32_t)node->core_count];
-        if (victim != core) {
+        int at = (int)((start + i) % (uint32_t)node->core_count);
+        tr__core *victim = &node->cores[at];
+        if (victim != core && tr__runq_count(&victim->ring) != 0 && will_wait(core, at)) {
             proc = tr__runq_steal(&core->ring, &victim->ring);
         }
     }
@@ -369,8 +470,8 @@ static void pass_on_the_call(tr__core *core)
 
 bool tr__core_run_some(tr__core *core)
 {
-    int run = 0;
-    while (run < TURN_SLICES) {
+    core->turn_left = TURN_SLICES;
+    while (core->turn_left > 0) {
         tr__proc *proc = tr__core_next(core);
         if (proc == NULL) {
             if (!tr__core_drain(core)) {
@@ -382,9 +483,8 @@ bool tr__core_run_some(tr__core *core)
             pass_on_the_call(core);
         }
         tr__core_run(core, proc);
-        run++;
     }
-    return run == TURN_SLICES;
+    return core->turn_left == 0;
 }
 
 bool tr__core_turn(tr__core *core)
@@ -410,6 +510,7 @@ bool tr__core_turn(tr__core *core)
             if (core->got_up) {
                 pass_on_the_call(core);
             }
+            core->turn_left = 1;
             tr__core_run(core, stolen);
             more = true;
         }
@@ -441,24 +542,35 @@ static void async_rang(uv_async_t *async)
     (void)async;
 }
 
-static bool nothing_to_do(const tr__core *core)
+/* Is there work that this core may take now, as steal and global_pop see it? */
+static bool work_is_ours(tr__core *core)
+{
+    const tr__node *node = &tr__the_node;
+    bool any = tr__load_seq(&node->global_count) != 0 && global_is_ours(core);
+    for (int i = 0; i < node->core_count && !any; i++) {
+        any = tr__runq_count(&node->cores[i].ring) != 0 && (i == core->index || will_wait(core, i));
+    }
+    return any;
+}
+
+static bool nothing_to_do(tr__core *core)
 {
     const tr__node *node = &tr__the_node;
     return tr__load_seq(&core->inbox) == NULL && tr__load_seq(&core->posts) == NULL &&
-           tr__load_seq(&node->stopping) == 0 && !tr__work_is_queued();
+           tr__load_seq(&node->stopping) == 0 && !work_is_ours(core);
 }
 
-static int64_t sleep_ms(const tr__core *core)
+static int64_t sleep_ms(const tr__core *core, int64_t longest)
 {
     int64_t next = tr__wheel_next(core->wheel);
     if (next == INT64_MAX) {
-        return BACKSTOP_MS;
+        return longest;
     }
     uint64_t now = tr__clock_ns();
     int64_t wait =
         next -
         (int64_t)(now / 1000000u); /* libuv's own clock rounds down too: never late by more than 1 ms */
-    return wait < 0 ? 0 : wait > BACKSTOP_MS ? BACKSTOP_MS : wait;
+    return wait < 0 ? 0 : wait > longest ? longest : wait;
 }
 
 static void loop_poll(tr__core *core)
@@ -480,13 +592,25 @@ static void loop_wait(tr__core *core, int64_t ms)
     uv_timer_stop(&core->alarm);
 }
 
+/* There is nothing to do, but perhaps work that will ripen: then the sleep is a doze, unless somebody has called already.
+ * Returns: how long, at most. */
+static int64_t doze(tr__core *core)
+{
+    uint32_t asleep = TR__ASLEEP;
+    if (tr__the_node.opts.virtual_time || !tr__work_is_queued()) {
+        return BACKSTOP_MS; /* in virtual time all work is ripe, and nobody gets up by himself */
+    }
+    (void)tr__cas_seq(&core->sleeping, &asleep, TR__DOZING);
+    return DOZE_MS;
+}
+
 /* Publishes the sleep, looks once more, then waits for I/O, a wake-up, the next timer, or the backstop. */
 static void core_sleep(tr__core *core)
 {
     tr__node *node = &tr__the_node;
-    tr__xchg_seq(&core->sleeping, 1u);
+    tr__xchg_seq(&core->sleeping, TR__ASLEEP);
     tr__add_seq(&node->asleep, 1u);
-    int64_t wait = tr__planted(TR__PLANT_LOST_WAKE) || nothing_to_do(core) ? sleep_ms(core) : 0;
+    int64_t wait = tr__planted(TR__PLANT_LOST_WAKE) || nothing_to_do(core) ? sleep_ms(core, doze(core)) : 0;
     if (wait > 0) {
         loop_wait(core, wait);
     }
@@ -524,9 +648,14 @@ bool tr__core_may_keep_stack(const tr__core *core)
     return core->stacks_free != 0 || tr__load_relaxed(&tr__the_node.stacks) < tr__the_node.opts.stack_max;
 }
 
+bool tr__core_may_cache(const tr__core *core)
+{
+    return core->stacks_free < STACK_CACHE_MAX;
+}
+
 void tr__core_give_stack(tr__core *core, tr__stack *stack)
 {
-    if (core->stacks_free >= STACK_CACHE_MAX) {
+    if (!tr__core_may_cache(core)) {
         tr__stack_destroy(stack);
         tr__sub_relaxed(&tr__the_node.stacks, 1u);
         return;
@@ -543,6 +672,7 @@ void tr__core_init(tr__core *core, int index)
 {
     core->index = index;
     core->pinned_tail = &core->pinned_head;
+    core->given_tail = &core->given_head;
     core->random = (uint32_t)index * 2654435761u + 12345u;
     core->wheel = tr__wheel_create(tr__clock_ms());
     core->timers = tr__timers_create(core);
@@ -580,13 +710,7 @@ void tr__core_fini(tr__core *core)
         core->stacks = stack->next;
         tr__stack_destroy(stack);
     }
-    for (int i = 0; i < TR__MEM_CLASSES; i++) {
-        while (core->pool[i] != NULL) {
-            struct tr__free_block *block = core->pool[i];
-            core->pool[i] = block->next;
-            free(block);
-        }
-    }
+    tr__mem_core_fini(core);
 }
 
 void *tr__core_main(void *arg)

@@ -1,10 +1,12 @@
 #include "runtime/core/edges.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "runtime/core/mem.h"
 
-#define SMALL 8u
+#define SMALL      8u
+#define FIRST_ROOM 2u
 
 typedef struct tr__edge_table edge_table;
 
@@ -40,7 +42,7 @@ static bool is_edge(const tr__edge *edge, tr__edge_kind kind, uint64_t key, tr_p
     return edge->key == key && edge->kind == kind && (owner == TR_NO_PID || edge->other == owner);
 }
 
-static tr__edge *find(const tr__edges *edges, tr__edge_kind kind, uint64_t key, tr_pid owner)
+static inline tr__edge *find(const tr__edges *edges, tr__edge_kind kind, uint64_t key, tr_pid owner)
 {
     edge_table *table = edges->table;
     if (table == NULL) {
@@ -89,20 +91,43 @@ static void index_rebuild(edge_table *table)
     }
 }
 
-static edge_table *grow(tr__edges *edges)
+static size_t table_bytes(uint32_t room)
 {
-    edge_table *table = edges->table;
-    uint32_t room = table == NULL ? 2 : table->room * 2;
-    bool fresh = table == NULL;
-    table = must(realloc(table, sizeof(*table) + room * sizeof(tr__edge)));
-    if (fresh) {
-        *table = (edge_table){0};
-    }
-    table->room = room;
+    return sizeof(edge_table) + room * sizeof(tr__edge);
+}
+
+/* Twice the room, with what there was. */
+static edge_table *enlarge(tr__edges *edges)
+{
+    edge_table *old = edges->table;
+    uint32_t room = old->room * 2;
+    TR_ASSERT(room < 1u << 24);
+    uint8_t mem_class;
+    edge_table *table = tr__mem_alloc_surely(table_bytes(room), &mem_class);
+    memcpy(table, old, table_bytes(old->room));
+    tr__mem_free(old, table_bytes(old->room), (uint8_t)old->mem_class);
+    table->room = room & 0xffffffu;
+    table->mem_class = mem_class;
     edges->table = table;
     if (room > SMALL) {
         index_rebuild(table);
     }
+    return table;
+}
+
+/* From the core's pools: a call takes and gives a table on both sides. */
+static inline edge_table *grow(tr__edges *edges)
+{
+    if (edges->table != NULL) {
+        return enlarge(edges);
+    }
+    uint8_t mem_class;
+    edge_table *table = tr__mem_alloc_surely(table_bytes(FIRST_ROOM), &mem_class);
+    table->count = 0;
+    table->room = FIRST_ROOM;
+    table->mem_class = mem_class;
+    table->index = NULL;
+    edges->table = table;
     return table;
 }
 
@@ -113,7 +138,11 @@ tr__edge *tr__edges_add(tr__edges *edges, tr__edge_kind kind, uint64_t key, uint
         table = grow(edges);
     }
     tr__edge *edge = &table->items[table->count++];
-    *edge = (tr__edge){.key = key, .other = other, .kind = (uint8_t)kind};
+    edge->key = key;
+    edge->other = other;
+    edge->extra = NULL;
+    edge->kind = (uint8_t)kind;
+    edge->alias = TR_ALIAS_NONE;
     if (table->index != NULL) {
         *index_cell(table, kind, key, 0) = table->count;
     }
@@ -137,7 +166,7 @@ static void index_delete(edge_table *table, uint32_t *cell)
     }
 }
 
-static void extra_free(tr__edge *edge)
+static inline void extra_free(tr__edge *edge)
 {
     if (edge->extra != NULL) {
         tr_term_free(edge->extra->name);
@@ -146,12 +175,24 @@ static void extra_free(tr__edge *edge)
     }
 }
 
+static void table_free(tr__edges *edges)
+{
+    edge_table *table = edges->table;
+    free(table->index);
+    tr__mem_free(table, table_bytes(table->room), (uint8_t)table->mem_class);
+    edges->table = NULL;
+}
+
 void tr__edges_remove(tr__edges *edges, tr__edge *edge)
 {
     edge_table *table = edges->table;
     extra_free(edge);
     uint32_t at = (uint32_t)(edge - table->items);
     uint32_t last = table->count - 1;
+    if (last == 0) {
+        table_free(edges);
+        return;
+    }
     if (table->index != NULL) {
         index_delete(table, index_cell(table, edge->kind, edge->key, at + 1));
         if (at != last) {
@@ -161,9 +202,6 @@ void tr__edges_remove(tr__edges *edges, tr__edge *edge)
     }
     table->items[at] = table->items[last];
     table->count = last;
-    if (last == 0) {
-        tr__edges_fini(edges);
-    }
 }
 
 void tr__edges_fini(tr__edges *edges)
@@ -175,9 +213,7 @@ void tr__edges_fini(tr__edges *edges)
     for (uint32_t i = 0; i < table->count; i++) {
         extra_free(&table->items[i]);
     }
-    free(table->index);
-    free(table);
-    edges->table = NULL;
+    table_free(edges);
 }
 
 size_t tr__edges_count(const tr__edges *edges, tr__edge_kind kind)

@@ -33,7 +33,9 @@ typedef struct tr__edge {
 } tr__edge;
 
 struct tr__edge_table {
-    uint32_t count, room;
+    uint32_t count;
+    uint32_t room : 24;
+    uint32_t mem_class : 8;
     uint32_t *index; /* NULL while small; positions + 1, linear probing */
     tr__edge items[];
 };

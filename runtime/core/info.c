@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "runtime/core/core.h"
+#include "runtime/core/message.h"
 
 TR_MESSAGE_TERMS(
     tr__info_reply,

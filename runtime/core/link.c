@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "runtime/core/core.h"
+#include "runtime/core/message.h"
 #include "runtime/sim/sim.h"
 
 static tr__proc *self_checked(void)

@@ -1,7 +1,6 @@
-#include <string.h>
+#include "runtime/core/message.h"
 
-#include "runtime/core/core.h"
-#include "runtime/core/mem.h"
+#include "runtime/core/box.h"
 
 static const tr_term *term_member(const void *payload, const tr_type *type, uint16_t i)
 {
@@ -34,37 +33,52 @@ static void flatten_members(tr_msg *msg, const tr_type *type, const void *payloa
     char *free_space = (char *)msg->tr__data + ((type->size + 7u) & ~(size_t)7);
     for (uint16_t i = 0; i < type->term_count; i++) {
         tr_term term = *term_member(payload, type, i);
+        if (!tr__is_box(term)) {
+            continue; /* its word was copied with the rest */
+        }
         tr_term *copy = (tr_term *)(void *)((char *)msg->tr__data + type->terms[i]);
         *copy = tr_term_flatten(term, free_space);
         free_space += tr_term_flat_bytes(term);
     }
 }
 
-tr_msg *tr__msg_make(const tr_type *type, const void *payload, uint8_t signal, tr_ref ref)
+/* Bytes behind the payload that its terms need. */
+static size_t terms_bytes(const tr_type *type, const void *payload)
 {
-    size_t bytes = type == NULL ? 0 : type->size;
-    if (type != NULL && type->term_count != 0) {
-        bytes = (bytes + 7u) & ~(size_t)7;
-        for (uint16_t i = 0; i < type->term_count; i++) {
-            bytes += tr_term_flat_bytes(*term_member(payload, type, i));
-        }
+    size_t bytes = 0;
+    for (uint16_t i = 0; i < type->term_count; i++) {
+        tr_term term = *term_member(payload, type, i);
+        bytes += tr__is_box(term) ? tr_term_flat_bytes(term) : 0;
     }
-    tr_msg *msg = msg_block(bytes);
-    msg->type = type;
-    msg->tr__signal = signal;
-    msg->tr__ref = ref;
-    if (type == NULL || type->size == 0) {
-        return msg;
-    }
-    memcpy(msg->tr__data, payload, type->size);
-    if (type->term_count != 0) {
-        flatten_members(msg, type, payload);
-    }
+    return bytes;
+}
+
+static void retain_members(tr_msg *msg, const tr_type *type)
+{
     for (uint16_t i = 0; i < type->blob_count; i++) {
         tr_blob *blob = *blob_member(msg->tr__data, type, i);
         if (blob != NULL) {
             tr_blob_retain(blob);
         }
+    }
+}
+
+tr_msg *tr__msg_make_slowly(const tr_type *type, const void *payload, uint8_t signal, tr_ref ref)
+{
+    size_t extra = type == NULL ? 0 : terms_bytes(type, payload);
+    size_t bytes = type == NULL ? 0 : extra == 0 ? type->size : ((type->size + 7u) & ~(size_t)7) + extra;
+    tr_msg *msg = msg_block(bytes);
+    msg->type = type;
+    msg->tr__signal = signal;
+    msg->tr__ref = ref;
+    if (bytes != 0) {
+        memcpy(msg->tr__data, payload, type->size);
+    }
+    if (extra != 0) {
+        flatten_members(msg, type, payload);
+    }
+    if (type != NULL && type->blob_count != 0) {
+        retain_members(msg, type);
     }
     return msg;
 }
@@ -72,10 +86,10 @@ tr_msg *tr__msg_make(const tr_type *type, const void *payload, uint8_t signal, t
 /* Made in a process it belongs to that process until something takes it: a kill in between frees it. */
 tr_msg *tr_msg_new(const tr_type *type, const void *payload)
 {
-    tr__proc *proc = tr__proc_self();
     tr_msg *msg = tr__msg_make(type, payload, TR_MSG_INFO, TR_NO_REF);
-    if (proc != NULL) {
-        tr__held_add(proc, msg);
+    const tr__core *core = tr__core_self();
+    if (core != NULL && core->current != NULL) {
+        tr__held_add(core->current, msg);
     }
     return msg;
 }
@@ -86,7 +100,7 @@ tr_msg *tr__exit_make(uint8_t signal, tr_pid from, tr_term reason)
                         (tr_ref){from, 0});
 }
 
-void tr__msg_free(tr_msg *msg)
+void tr__msg_free_slowly(tr_msg *msg)
 {
     const tr_type *type = msg->type;
     if (type != NULL) {
@@ -102,23 +116,10 @@ tr_msg_kind tr_msg_kind_of(const tr_msg *msg)
     return (tr_msg_kind)msg->tr__signal;
 }
 
-/* ---- what a process holds: singly linked, newest first ---- */
+/* ---- what a process holds ---- */
 
-void tr__held_add(tr__proc *proc, tr_msg *msg)
+void tr__msg_unhold_slowly(tr_msg *msg)
 {
-    if ((msg->tr__flags & TR__F_HELD) != 0) {
-        return;
-    }
-    msg->tr__flags |= TR__F_HELD;
-    msg->tr__next = proc->held;
-    proc->held = msg;
-}
-
-void tr__msg_unhold(tr_msg *msg)
-{
-    if ((msg->tr__flags & TR__F_HELD) == 0) {
-        return;
-    }
     tr__proc *proc = tr__proc_self();
     msg->tr__flags &= (uint8_t)~TR__F_HELD;
     for (tr_msg **at = &proc->held; *at != NULL; at = &(*at)->tr__next) {
@@ -127,15 +128,6 @@ void tr__msg_unhold(tr_msg *msg)
             msg->tr__next = NULL;
             return;
         }
-    }
-}
-
-void tr__held_drop_all(tr__proc *proc)
-{
-    while (proc->held != NULL) {
-        tr_msg *msg = proc->held;
-        proc->held = msg->tr__next;
-        tr__msg_free(msg);
     }
 }
 

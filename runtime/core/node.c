@@ -11,6 +11,7 @@
 #include "runtime/core/core.h"
 #include "runtime/core/fatal.h"
 #include "runtime/core/foreign.h"
+#include "runtime/core/mem.h"
 #include "runtime/core/report.h"
 #include "runtime/sim/sim.h"
 #include "runtime/sys/clock.h"
@@ -319,6 +320,7 @@ void tr_node_stop(void)
         stats_fold(&node->foreign, &node->cores[i].stats);
     }
     tr__table_fini();
+    tr__mem_fini();
     pthread_mutex_destroy(&node->global_lock);
     free(node->cores);
     if (node->opts.virtual_time) {

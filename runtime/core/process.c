@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/core/box.h"
 #include "runtime/core/core.h"
 #include "runtime/core/mem.h"
 #include "runtime/sim/sim.h"
@@ -118,6 +119,11 @@ static TR_NORETURN void raise_reason(tr_term reason, bool error)
         catch_top->reason = reason;
         longjmp(catch_top->buf, 1);
     }
+    tr__stack *stack = tr__core_self()->stack;
+    if (stack->guarded) {
+        stack->guarded = false;
+        proc->behaviour->crashed(proc->data, reason);
+    }
     proc->report_crash = proc->report_crash || error;
     tr__proc_end(proc, reason, false);
 }
@@ -154,7 +160,8 @@ void tr__check_failed(const char *expr, const char *file, int line)
 __attribute__((noinline)) bool tr__catch(void (*fn)(void *ctx), void *ctx, tr_term *reason)
 {
     tr__stack *stack = tr__core_self()->stack;
-    struct tr__catch frame = {.outer = stack->catch_top};
+    struct tr__catch frame __attribute__((uninitialized)); /* setjmp fills all that is read of it */
+    frame.outer = stack->catch_top;
     stack->catch_top = &frame;
     if (setjmp(frame.buf) == 0) {
         fn(ctx);
@@ -246,6 +253,9 @@ tr_term tr__arena_keep(tr__proc *proc, tr_term term)
 
 tr_term tr_keep(tr_term term)
 {
+    if (!tr__is_box(term)) {
+        return term;
+    }
     return tr__arena_keep(self_checked(), term);
 }
 

@@ -26,6 +26,7 @@
 #include "runtime/core/edges.h"
 #include "runtime/core/scratch.h"
 #include "runtime/core/wheel.h"
+#include "runtime/sim/sim.h"
 #include "runtime/sys/atomic.h"
 #include "runtime/sys/stack.h"
 
@@ -109,10 +110,30 @@ tr__proc *tr__table_take(void);
 void tr__table_open(tr__proc *proc);
 /** pid must be cleared and the inbox closed. */
 void tr__table_give(tr__proc *proc);
-/** The control block of that slot, or NULL if never used. Validate by pid. */
-tr__proc *tr__table_at(tr_pid pid);
 uint32_t tr__table_slots(void);
-tr__proc *tr__table_slot(uint32_t slot);
+
+#define TR__TABLE_CHUNK_BITS 10u
+#define TR__TABLE_CHUNK      (1u << TR__TABLE_CHUNK_BITS)
+#define TR__TABLE_CHUNKS     (1u << (24 - TR__TABLE_CHUNK_BITS))
+/* Only for the look-ups below. */
+extern struct tr__table_index {
+    uint32_t slots;                     /* atomic: slots that exist */
+    tr__proc *chunks[TR__TABLE_CHUNKS]; /* atomic: published once */
+} tr__proc_table;
+
+static inline tr__proc *tr__table_slot(uint32_t slot)
+{
+    if (slot >= tr__load_acquire(&tr__proc_table.slots)) {
+        return NULL;
+    }
+    tr__proc *chunk = tr__load_acquire(&tr__proc_table.chunks[slot >> TR__TABLE_CHUNK_BITS]);
+    return &chunk[slot & (TR__TABLE_CHUNK - 1)];
+}
+/** The control block of that slot, or NULL if never used. Validate by pid. */
+static inline tr__proc *tr__table_at(tr_pid pid)
+{
+    return tr__table_slot(TR_PID_SLOT(pid));
+}
 
 /* ---- life
  * ------------------------------------------------------------------------------------------------------- */
@@ -164,18 +185,63 @@ static inline bool tr__inbox_has_mail(const tr__proc *proc)
 {
     return TR__INBOX_PTR(tr__load_relaxed(&proc->inbox)) != TR__INBOX_EMPTY;
 }
+void tr__fetch_mail(tr__proc *proc); /* the rest of tr__fetch: there is mail */
 /** Detaches what is new, acts on signals, queues messages. May end the process. */
-void tr__fetch(tr__proc *proc);
+static inline void tr__fetch(tr__proc *proc)
+{
+    if (tr__inbox_has_mail(proc)) {
+        tr__fetch_mail(proc);
+    }
+}
+/** What the mailbox limit applies to. */
+static inline bool tr__msg_is_limited(const tr_msg *msg)
+{
+    return msg->tr__signal == TR_MSG_INFO || msg->tr__signal == TR_MSG_CALL || msg->tr__signal == TR_MSG_CAST;
+}
 /** Unlinks a queued message (at points to the link that leads to it). */
-tr_msg *tr__queue_take(tr__proc *proc, tr_msg **at);
-void tr__queue_put(tr__proc *proc, tr_msg *msg);
-void tr__held_add(tr__proc *proc, tr_msg *msg);
-void tr__held_drop_all(tr__proc *proc);
-/** Takes it out of the calling process's held messages, if it is there: whoever takes a message calls this
- *  first. */
-void tr__msg_unhold(tr_msg *msg);
+static inline tr_msg *tr__queue_take(tr__proc *proc, tr_msg **at)
+{
+    tr_msg *msg = *at;
+    *at = msg->tr__next;
+    if (*at == NULL) {
+        proc->tail = at;
+    }
+    if (proc->scan == &msg->tr__next) {
+        proc->scan = at;
+    }
+    tr__store_relaxed(&proc->queued, proc->queued - 1);
+    tr__bump(&proc->messages, 1u);
+    if (proc->mailbox_max != 0 && tr__msg_is_limited(msg)) {
+        tr__sub_relaxed(&proc->counted, 1u);
+    }
+    return msg;
+}
+static inline void tr__queue_put(tr__proc *proc, tr_msg *msg)
+{
+    msg->tr__next = NULL;
+    *proc->tail = msg;
+    proc->tail = &msg->tr__next;
+    tr__store_relaxed(&proc->queued, proc->queued + 1);
+}
 /** Says IDLE if nothing came in. After true the process may be running elsewhere: do not touch it. */
-bool tr__inbox_rest(tr__proc *proc);
+static inline bool tr__inbox_rest(tr__proc *proc)
+{
+    uint64_t tag = TR__INBOX_TAG(proc->pid);
+    uint64_t word = tag | TR__INBOX_EMPTY;
+    if (tr__load_relaxed(&proc->inbox) != word) {
+        return false;
+    }
+    if (tr__planted(TR__PLANT_LOST_REST)) {
+        tr__store_relaxed(&proc->inbox, tag | TR__INBOX_IDLE);
+        return true;
+    }
+    tr__store_relaxed(&proc->status, (uint8_t)(proc->suspended ? TR_STATUS_SUSPENDED : TR_STATUS_WAITING));
+    if (tr__cas_acq_rel(&proc->inbox, &word, tag | TR__INBOX_IDLE)) {
+        return true;
+    }
+    tr__store_relaxed(&proc->status, (uint8_t)TR_STATUS_RUNNING);
+    return false;
+}
 /** Makes it runnable without a message (its park timer fired). */
 void tr__inbox_wake(tr__proc *proc);
 
@@ -183,7 +249,7 @@ void tr__inbox_wake(tr__proc *proc);
  *  Nothing may have been fetched since the reference was made. */
 tr_msg *tr__receive_ref_new(tr_ref ref, int64_t timeout_ms);
 
-/* ---- messages (message.c)
+/* ---- messages (message.h, message.c)
  * --------------------------------------------------------------------------------------- */
 enum tr__signal {
     /* 0.. : tr_msg_kind, the messages */
@@ -203,21 +269,16 @@ enum tr__signal {
 #define TR__F_WITH_MESSAGES 8u
 #define TR__F_HELD          16u /* in its process's list of held messages */
 #define TR__F_OWN           32u /* the runtime answers itself: in nobody's books */
+#define TR__F_JUDGED \
+    (TR__F_ALIAS | TR__F_MONITORS) /* more to do with it, when it is received, than to queue it */
 
-tr_msg *tr__msg_make(const tr_type *type, const void *payload, uint8_t signal, tr_ref ref);
 /** An exit reason or the like as a message; from and reason copied. */
 tr_msg *tr__exit_make(uint8_t signal, tr_pid from, tr_term reason);
-void tr__msg_free(tr_msg *msg);
 /** What messages_sent counts: no exits, DOWNs and acknowledgements, no answers about processes and timers. */
 static inline bool tr__msg_was_sent(const tr_msg *msg)
 {
     return (msg->tr__flags & TR__F_OWN) == 0 && msg->tr__signal <= TR_MSG_SYSTEM &&
            msg->tr__signal != TR_MSG_EXIT && msg->tr__signal != TR_MSG_DOWN;
-}
-/** What the mailbox limit applies to. */
-static inline bool tr__msg_is_limited(const tr_msg *msg)
-{
-    return msg->tr__signal == TR_MSG_INFO || msg->tr__signal == TR_MSG_CALL || msg->tr__signal == TR_MSG_CAST;
 }
 
 /* ---- slices and parking (slice.c)

@@ -1,5 +1,6 @@
 /* What a process does with each signal, in the order in which they came in. */
 #include "runtime/core/core.h"
+#include "runtime/core/message.h"
 #include "runtime/sim/sim.h"
 
 /* ---- exits ---- */
@@ -162,7 +163,7 @@ static void drop_unread(tr__proc *proc, const tr_msg *msg)
     }
 }
 
-static void message_received(tr__proc *proc, tr_msg *msg)
+static inline void message_received(tr__proc *proc, tr_msg *msg)
 {
     bool by_alias = (msg->tr__flags & TR__F_ALIAS) != 0;
     if (by_alias && !proc->open_replies && !alias_admits(proc, msg) && !tr__planted(TR__PLANT_LATE_REPLY)) {
@@ -176,7 +177,8 @@ static void message_received(tr__proc *proc, tr_msg *msg)
     tr__queue_put(proc, msg);
 }
 
-void tr__signal_handle(tr__proc *proc, tr_msg *msg)
+/* Those that are no message. */
+static void signal_received(tr__proc *proc, tr_msg *msg)
 {
     switch (msg->tr__signal) {
     case TR__SIG_EXIT_LINK:
@@ -204,12 +206,18 @@ void tr__signal_handle(tr__proc *proc, tr_msg *msg)
     case TR__SIG_DOWN:
         down_received(proc, msg);
         break;
-    case TR__SIG_INFO:
+    default: /* TR__SIG_INFO */
         tr__info_answer(proc, msg);
         break;
-    default:
+    }
+}
+
+void tr__signal_handle(tr__proc *proc, tr_msg *msg)
+{
+    if (msg->tr__signal < TR__SIG_EXIT_LINK) {
         message_received(proc, msg);
-        break;
+    } else {
+        signal_received(proc, msg);
     }
 }
 

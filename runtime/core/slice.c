@@ -2,6 +2,7 @@
  * */
 #include "runtime/core/core.h"
 #include "runtime/core/mem.h"
+#include "runtime/core/message.h"
 #include "runtime/sys/clock.h"
 
 #define SLICE_CALLBACKS 64
@@ -81,14 +82,67 @@ static bool run_slice(tr__proc *proc)
     return false;
 }
 
+/* proc is what this thread runs from now on, on that stack. */
+static inline void run_on(tr__core *core, tr__proc *proc, tr__stack *stack)
+{
+    core->turn_left--;
+    core->current = proc;
+    core->stack = stack;
+    tr__store_relaxed(&proc->status, (uint8_t)TR_STATUS_RUNNING);
+    tr__bump(&core->stats.slices, 1u);
+}
+
+/* It runs on the stack it parked on, which is its own no longer. */
+static inline tr__stack *take_parked(tr__proc *proc)
+{
+    tr__stack *stack = proc->stack;
+    proc->stack = NULL;
+    if (!proc->bound) {
+        tr__store_relaxed(&proc->home, -1);
+    }
+    return stack;
+}
+
+/* From the stack of one process to that of the next, in this turn of the scheduler. */
+static inline void cross(tr__core *core, tr__stack *from, tr__proc *next, tr__stack *to)
+{
+    run_on(core, next, to);
+    tr__stack_cross(from, to);
+}
+
+/* The slice that ran on this stack is over and its process rests: the next one, if this turn has one left, runs here at once
+ * (true) or, having frames of its own, there, until somebody wants this stack again (true). */
+static bool go_on(tr__core *core)
+{
+    tr__stack *mine = core->stack;
+    if (core->turn_left == 0 || !tr__core_may_cache(core)) {
+        return false;
+    }
+    tr__proc *next = tr__core_next(core);
+    if (next == NULL) {
+        return false;
+    }
+    if (next->stack == NULL) {
+        run_on(core, next, mine);
+        return true;
+    }
+    tr__core_give_stack(core, mine);
+    cross(core, mine, next, take_parked(next));
+    return true;
+}
+
 void tr__slice_entry(void)
 {
     tr__core *core = tr__core_self();
     tr__stack_entered(&core->home, core->stack);
     for (;;) {
         core = tr__core_self();
-        core->leave = run_slice(core->current) ? TR__LEAVE_NOTHING : TR__LEAVE_YIELD;
+        bool rested = run_slice(core->current);
         core = tr__core_self();
+        if (rested && go_on(core)) {
+            continue;
+        }
+        core->leave = rested ? TR__LEAVE_NOTHING : TR__LEAVE_YIELD;
         tr__stack_leave(&core->home, core->stack);
     }
 }
@@ -130,13 +184,47 @@ static tr_term out_of_stacks(void)
     return tr_tuple(tr_atom("system_limit"), tr_atom("stacks"));
 }
 
+/* From now on only this thread may run it. */
+static inline void keep_stack(tr__core *core, tr__proc *proc, tr__stack *stack)
+{
+    proc->stack = stack;
+    tr__store_relaxed(&proc->home, core->index);
+    tr__bump(&core->stats.parked, 1u);
+}
+
+/* Parks and gives the thread to the next process without the scheduler in between. Returns false when that cannot be: the turn is
+ * over, or nothing is runnable. Between its rest and the crossing the process still runs on frames that it has published as parked:
+ * nobody but this thread may enter them (its home is this core), and that is here. */
+static inline bool park_over(tr__core *core, tr__proc *proc)
+{
+    tr__proc *next = core->turn_left == 0 ? NULL : tr__core_next(core);
+    if (next == NULL) {
+        return false;
+    }
+    tr__stack *to = next->stack != NULL ? take_parked(next) : tr__core_take_stack(core);
+    if (to == NULL) {
+        core->handed = next; /* for want of a stack it ends, on the scheduler's */
+        return false;
+    }
+    tr__stack *mine = core->stack;
+    keep_stack(core, proc, mine);
+    if (!tr__inbox_rest(proc)) {
+        tr__schedule(proc); /* mail came meanwhile: its turn is after next's */
+    }
+    cross(core, mine, next, to);
+    return true;
+}
+
 void tr__park(tr__proc *proc)
 {
     TR_ASSERT(!proc->behaviour->never_parks);
-    if (!tr__core_may_keep_stack(tr__core_self())) {
+    tr__core *core = tr__core_self();
+    if (!tr__core_may_keep_stack(core)) {
         tr__proc_end(proc, out_of_stacks(), false);
     }
-    leave(proc, TR__LEAVE_PARK);
+    if (!park_over(core, proc)) {
+        leave(proc, TR__LEAVE_PARK);
+    }
 }
 
 void tr_yield(void)
@@ -191,7 +279,9 @@ int64_t tr__deadline(int64_t timeout_ms)
     if (timeout_ms == TR_INFINITY) {
         return TR_INFINITY;
     }
-    uint64_t now = tr__clock_ns();
+    tr__core *core = tr__core_self();
+    uint64_t now = core == NULL || tr__the_node.opts.virtual_time ? tr__clock_ns()
+                                                                  : tr__core_recent_ns(core) + TR__RECENT_NS;
     int64_t in_ms = timeout_ms < 0 ? 0 : timeout_ms > TIMEOUT_MAX_MS ? TIMEOUT_MAX_MS : timeout_ms;
     return (int64_t)((now + 999999u) / 1000000u) + in_ms;
 }
@@ -210,12 +300,9 @@ static void bury_current(tr__core *core, tr__proc *proc, tr__stack *stack)
     tr__proc_bury(proc);
 }
 
-/* From now on only this thread may run it; it rests unless mail came in meanwhile. */
 static void park_current(tr__core *core, tr__proc *proc, tr__stack *stack)
 {
-    proc->stack = stack;
-    tr__store_relaxed(&proc->home, core->index);
-    tr__bump(&core->stats.parked, 1u);
+    keep_stack(core, proc, stack);
     core->current = NULL;
     if (!tr__inbox_rest(proc)) {
         tr__schedule(proc);
@@ -244,26 +331,11 @@ static void end_without_stack(tr__proc *proc)
     tr__proc_bury(proc);
 }
 
-void tr__core_run(tr__core *core, tr__proc *proc)
+/* What came back is not always what was run: it may have handed the thread on. */
+static void come_back(tr__core *core)
 {
-    tr__stack *stack = proc->stack;
-    if (stack == NULL) {
-        stack = tr__core_take_stack(core);
-        if (stack == NULL) {
-            end_without_stack(proc);
-            return;
-        }
-    } else {
-        proc->stack = NULL;
-        if (!proc->bound) {
-            tr__store_relaxed(&proc->home, -1);
-        }
-    }
-    core->current = proc;
-    core->stack = stack;
-    tr__store_relaxed(&proc->status, (uint8_t)TR_STATUS_RUNNING);
-    tr__bump(&core->stats.slices, 1u);
-    tr__stack_enter(&core->home, stack);
+    tr__proc *proc = core->current;
+    tr__stack *stack = core->stack;
     switch (core->leave) {
     case TR__LEAVE_NOTHING: /* rested: proc may be running elsewhere by now */
         core->current = NULL;
@@ -283,5 +355,23 @@ void tr__core_run(tr__core *core, tr__proc *proc)
     case TR__LEAVE_END:
         bury_current(core, proc, stack);
         break;
+    }
+}
+
+void tr__core_run(tr__core *core, tr__proc *proc)
+{
+    tr__stack *stack = proc->stack != NULL ? take_parked(proc) : tr__core_take_stack(core);
+    if (stack == NULL) {
+        core->turn_left--;
+        end_without_stack(proc);
+        return;
+    }
+    run_on(core, proc, stack);
+    tr__stack_enter(&core->home, stack);
+    come_back(core);
+    if (core->handed != NULL) {
+        proc = core->handed;
+        core->handed = NULL;
+        tr__core_run(core, proc);
     }
 }

@@ -6,15 +6,17 @@
 #include "runtime/core/core.h"
 #include "runtime/core/foreign.h"
 #include "runtime/core/mem.h"
+#include "runtime/core/message.h"
 #include "runtime/sys/clock.h"
 
 /* What a plain process runs. */
 struct plain {
     tr_main_fn main;
     bool manual_ack;
-    bool has_arg; /* a copy of ours */
+    bool has_arg; /* a copy in the arena: tr_hibernate's */
     bool hibernates;
     const void *arg;
+    _Alignas(16) unsigned char copied[]; /* what arg points to, unless tr_hibernate changed it */
 };
 
 static void plain_start(void *data)
@@ -83,16 +85,23 @@ void *tr__data_alloc(tr__proc *proc, size_t bytes)
     return data;
 }
 
-static void plain_fill(tr__proc *proc, const tr__spawn *spawn)
+/* Its argument lies behind it in the same block. Returns false when there is no memory. */
+static bool plain_fill(tr__proc *proc, const tr__spawn *spawn)
 {
-    struct plain *plain = tr__data_alloc(proc, sizeof(*plain));
+    size_t bytes = sizeof(struct plain) + spawn->arg_bytes;
+    uint8_t mem_class;
+    struct plain *plain = bytes > UINT32_MAX ? NULL : tr__mem_alloc(bytes, &mem_class);
+    if (plain == NULL) {
+        return false;
+    }
     *plain = (struct plain){.main = spawn->main, .manual_ack = spawn->manual_ack, .arg = spawn->arg};
     if (spawn->arg_bytes != 0) {
-        void *copy = tr__arena_alloc(proc, spawn->arg_bytes);
-        memcpy(copy, spawn->arg, spawn->arg_bytes);
-        plain->arg = copy;
-        plain->has_arg = true;
+        plain->arg = memcpy(plain->copied, spawn->arg, spawn->arg_bytes);
     }
+    proc->data = plain;
+    proc->data_bytes = (uint32_t)bytes;
+    tr__bump(&proc->memory, bytes);
+    return true;
 }
 
 /* The name it is to take, kept in its arena until it runs. */
@@ -101,7 +110,7 @@ struct tr__boot_name {
     tr_registry *registry;
 };
 
-static void boot_fill(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
+static void boot_fill(tr__proc *proc, const tr__spawn *spawn, const tr__proc *self)
 {
     /* Whoever lists processes sees it already: what summaries show changes by atomic stores. */
     tr__store_relaxed(&proc->behaviour, spawn->behaviour != NULL ? spawn->behaviour : &tr__plain_behaviour);
@@ -112,7 +121,9 @@ static void boot_fill(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
     tr__store_relaxed(&proc->mailbox_max,
                       spawn->opts.mailbox_max != 0 ? spawn->opts.mailbox_max : tr__the_node.opts.mailbox_max);
     tr__store_relaxed(&proc->restarts, spawn->restarts);
-    tr__store_relaxed(&proc->started_ms, tr__clock_ms());
+    tr__core *core = tr__core_self();
+    tr__store_relaxed(&proc->started_ms,
+                      core == NULL ? tr__clock_ms() : (int64_t)(tr__core_recent_ns(core) / 1000000u));
     tr__store_relaxed(&proc->status, (uint8_t)TR_STATUS_RUNNABLE);
     if (spawn->opts.core > 0) {
         TR_ASSERT(spawn->opts.core <= tr__the_node.core_count);
@@ -123,7 +134,17 @@ static void boot_fill(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
         *spawn->opts.resource = (tr_resource){.destroy = spawn->opts.resource->destroy};
         proc->resources = spawn->opts.resource;
     }
-    if (!tr_is_none(spawn->start.name) || spawn->start.registry != NULL) {
+}
+
+static bool takes_a_name(const tr__spawn *spawn)
+{
+    return !tr_is_none(spawn->start.name) || spawn->start.registry != NULL;
+}
+
+/* What may end in want of memory. */
+static void memory_fill(tr__proc *proc, const tr__spawn *spawn)
+{
+    if (takes_a_name(spawn)) {
         struct tr__boot_name *boot = tr__arena_alloc(proc, sizeof(*boot));
         *boot = (struct tr__boot_name){.name = spawn->start.name,
                                        .registry = spawn->start.registry,
@@ -132,7 +153,9 @@ static void boot_fill(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
         proc->boot_name = boot;
     }
     if (spawn->behaviour == NULL) {
-        plain_fill(proc, spawn);
+        if (!plain_fill(proc, spawn)) {
+            tr__out_of_memory();
+        }
         return;
     }
     if (spawn->data_bytes != 0) {
@@ -146,28 +169,31 @@ static void boot_fill(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
 struct filling {
     tr__proc *proc;
     const tr__spawn *spawn;
-    tr__proc *self;
 };
 
 static void fill_it(void *ctx)
 {
     const struct filling *filling = ctx;
-    boot_fill(filling->proc, filling->spawn, filling->self);
+    memory_fill(filling->proc, filling->spawn);
 }
 
 /* Out of memory half-way: nobody knows of it yet, so its slot and all it has go back. */
-static bool filled(tr__proc *proc, const tr__spawn *spawn, tr__proc *self)
+static bool filled(tr__proc *proc, const tr__spawn *spawn, const tr__proc *self)
 {
+    boot_fill(proc, spawn, self);
+    bool full = true;
     tr_term reason;
-    if (self == NULL) {
-        boot_fill(proc, spawn, NULL);
-        return true;
+    if (spawn->behaviour == NULL && !takes_a_name(spawn)) {
+        full = plain_fill(proc, spawn); /* one block: no need to catch */
+    } else if (self != NULL) {
+        full = !tr__catch(fill_it, &(struct filling){proc, spawn}, &reason);
+    } else {
+        memory_fill(proc, spawn);
     }
-    if (tr__catch(fill_it, &(struct filling){proc, spawn, self}, &reason)) {
+    if (!full) {
         tr__proc_discard(proc);
-        return false;
     }
-    return true;
+    return full;
 }
 
 /* Links and monitors stand before the child can run: it cannot die unseen. */

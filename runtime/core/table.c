@@ -1,6 +1,6 @@
 /* The process table: chunks of control blocks, never given back while the node runs; free slots in FIFO order
  * so that a slot is reused as late as possible (the tag in the inbox word lives on that). Taking and giving
- * is under one lock, for a few instructions. Look-ups take no lock. */
+ * is under one lock; a core takes and gives a batch of slots at a time, so that it passes there seldom. Look-ups take no lock. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,15 +9,16 @@
 #include "runtime/sim/sim.h"
 #include "runtime/sys/lock.h"
 
-#define CHUNK_BITS 10u
-#define CHUNK      (1u << CHUNK_BITS)
-#define OWNED      offsetof(tr__proc, trap_exit) /* from here on: its owner's alone */
-#define CHUNKS_MAX (1u << (24 - CHUNK_BITS))
+#define CHUNK TR__TABLE_CHUNK
+#define BATCH \
+    32u /* slots that a core takes or gives at a time; in a small table one, so that its last slot can be had */
+#define SMALL 4096u
+#define OWNED offsetof(tr__proc, trap_exit) /* from here on: its owner's alone */
+
+struct tr__table_index tr__proc_table;
 
 static struct {
     pthread_mutex_t lock;
-    tr__proc *chunks[CHUNKS_MAX]; /* atomic: published once */
-    uint32_t slots;               /* atomic: slots that exist */
     uint32_t max;
     tr__proc *free_head, **free_tail;
 } table = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -31,36 +32,23 @@ void tr__table_init(uint32_t process_max)
 
 void tr__table_fini(void)
 {
-    for (uint32_t i = 0; i < CHUNKS_MAX && table.chunks[i] != NULL; i++) {
-        free(table.chunks[i]);
-        table.chunks[i] = NULL;
+    for (uint32_t i = 0; i < TR__TABLE_CHUNKS && tr__proc_table.chunks[i] != NULL; i++) {
+        free(tr__proc_table.chunks[i]);
+        tr__proc_table.chunks[i] = NULL;
     }
-    table.slots = 0;
-}
-
-tr__proc *tr__table_slot(uint32_t slot)
-{
-    if (slot >= tr__load_acquire(&table.slots)) {
-        return NULL;
-    }
-    return &tr__load_acquire(&table.chunks[slot >> CHUNK_BITS])[slot & (CHUNK - 1)];
-}
-
-tr__proc *tr__table_at(tr_pid pid)
-{
-    return tr__table_slot(TR_PID_SLOT(pid));
+    tr__proc_table.slots = 0;
 }
 
 uint32_t tr__table_slots(void)
 {
-    return tr__load_acquire(&table.slots);
+    return tr__load_acquire(&tr__proc_table.slots);
 }
 
 /* Lock held. A new chunk's slots go to the free list with generation 0 remembered in `restarts` of the free
  * block. */
 static bool table_grow(void)
 {
-    uint32_t slots = table.slots;
+    uint32_t slots = tr__proc_table.slots;
     if (slots >= table.max) {
         return false;
     }
@@ -75,29 +63,95 @@ static bool table_grow(void)
         chunk[i].run_next = i + 1 < count ? &chunk[i + 1] : NULL;
         tr__store_relaxed(&chunk[i].queued, slots + i); /* while free: the slot's number */
     }
-    tr__store_release(&table.chunks[slots >> CHUNK_BITS], chunk);
-    tr__store_release(&table.slots, slots + count);
+    tr__store_release(&tr__proc_table.chunks[slots >> TR__TABLE_CHUNK_BITS], chunk);
+    tr__store_release(&tr__proc_table.slots, slots + count);
     *table.free_tail = chunk;
     table.free_tail = &chunk[count - 1].run_next;
     return true;
 }
 
-tr__proc *tr__table_take(void)
+static uint32_t batch(void)
 {
-    if (tr__sim_fails(TR__SIM_SLOT)) {
-        return NULL;
+    return table.max < SMALL ? 1 : BATCH;
+}
+
+/* Lock held. */
+static void give_back(tr__core *core)
+{
+    if (core->given_head != NULL) {
+        *table.free_tail = core->given_head;
+        table.free_tail = core->given_tail;
+        core->given_head = NULL;
+        core->given_tail = &core->given_head;
+        core->given = 0;
     }
-    tr__lock(&table.lock);
+}
+
+/* Lock held. Up to count of the oldest free slots, as a list, or NULL. core (or NULL): whose dead may be had in need. */
+static tr__proc *detach(tr__core *core, uint32_t count)
+{
+    if (table.free_head == NULL && core != NULL) {
+        give_back(core);
+    }
     if (table.free_head == NULL && !table_grow()) {
-        tr__unlock(&table.lock);
         return NULL;
     }
-    tr__proc *proc = table.free_head;
-    table.free_head = proc->run_next;
+    tr__proc *first = table.free_head;
+    tr__proc *last = first;
+    for (uint32_t i = 1; i < count && last->run_next != NULL; i++) {
+        last = last->run_next;
+    }
+    table.free_head = last->run_next;
     if (table.free_head == NULL) {
         table.free_tail = &table.free_head;
     }
-    tr__unlock(&table.lock);
+    last->run_next = NULL;
+    return first;
+}
+
+static tr__proc *take_slot(void)
+{
+    tr__core *core = tr__core_self();
+    if (core == NULL || core->slots == NULL) {
+        tr__lock(&table.lock);
+        tr__proc *slots = detach(core, core == NULL ? 1 : batch());
+        tr__unlock(&table.lock);
+        if (core == NULL || slots == NULL) {
+            return slots;
+        }
+        core->slots = slots;
+    }
+    tr__proc *proc = core->slots;
+    core->slots = proc->run_next;
+    return proc;
+}
+
+static void give_slot(tr__proc *proc)
+{
+    tr__core *core = tr__core_self();
+    proc->run_next = NULL;
+    if (core == NULL) {
+        tr__lock(&table.lock);
+        *table.free_tail = proc;
+        table.free_tail = &proc->run_next;
+        tr__unlock(&table.lock);
+        return;
+    }
+    *core->given_tail = proc;
+    core->given_tail = &proc->run_next;
+    if (++core->given >= batch()) {
+        tr__lock(&table.lock);
+        give_back(core);
+        tr__unlock(&table.lock);
+    }
+}
+
+tr__proc *tr__table_take(void)
+{
+    tr__proc *proc = tr__sim_fails(TR__SIM_SLOT) ? NULL : take_slot();
+    if (proc == NULL) {
+        return NULL;
+    }
     uint32_t slot = proc->queued;
     uint32_t generation = proc->restarts + 1;
     tr_pid pid = ((uint64_t)generation << 32) | slot;
@@ -131,9 +185,5 @@ void tr__table_give(tr__proc *proc)
     if (proc->restarts == UINT32_MAX) {
         return; /* retired: its generations are used up */
     }
-    proc->run_next = NULL;
-    tr__lock(&table.lock);
-    *table.free_tail = proc;
-    table.free_tail = &proc->run_next;
-    tr__unlock(&table.lock);
+    give_slot(proc);
 }

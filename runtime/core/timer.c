@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/core/box.h"
 #include "runtime/core/core.h"
+#include "runtime/core/message.h"
 #include "runtime/sim/sim.h"
 #include "runtime/sys/clock.h"
 
@@ -22,7 +24,8 @@ struct timer {
     tr_msg *msg;    /* EXIT: its exit signal */
     int64_t period_ms;
     tr_main_fn fn;
-    size_t arg_bytes;
+    uint32_t arg_bytes;
+    uint8_t mem_class; /* from the pools of the core it belongs to */
     uint64_t arg[];
 };
 
@@ -49,7 +52,7 @@ size_t tr__timers_count(const struct tr__timers *timers)
     return tr__load_relaxed(&timers->count);
 }
 
-static struct timer **bucket_of(struct tr__timers *timers, uint64_t id)
+static inline struct timer **bucket_of(struct tr__timers *timers, uint64_t id)
 {
     return &timers->buckets[(id * 0x9e3779b97f4a7c15u >> 32) & (timers->room - 1)];
 }
@@ -73,7 +76,7 @@ static void grow(struct tr__timers *timers)
     free(old);
 }
 
-static struct timer **find(struct tr__timers *timers, tr_ref ref)
+static inline struct timer **find(struct tr__timers *timers, tr_ref ref)
 {
     struct timer **at = bucket_of(timers, ref.id);
     while (*at != NULL && !tr_ref_equal((*at)->ref, ref)) {
@@ -82,12 +85,16 @@ static struct timer **find(struct tr__timers *timers, tr_ref ref)
     return at;
 }
 
+/* at: the link that leads to it. */
+static inline void unchain_at(struct tr__timers *timers, struct timer **at)
+{
+    *at = (*at)->chain;
+    tr__store_relaxed(&timers->count, timers->count - 1);
+}
+
 static void unchain(struct timer *timer)
 {
-    struct tr__timers *timers = timer->timers;
-    struct timer **at = find(timers, timer->ref);
-    *at = timer->chain;
-    tr__store_relaxed(&timers->count, timers->count - 1);
+    unchain_at(timer->timers, find(timer->timers, timer->ref));
 }
 
 static void timer_free(struct timer *timer)
@@ -95,8 +102,10 @@ static void timer_free(struct timer *timer)
     if (timer->msg != NULL) {
         tr__msg_free(timer->msg);
     }
-    tr_term_free(timer->dest.name);
-    free(timer);
+    if (tr__is_box(timer->dest.name)) {
+        tr_term_free(timer->dest.name);
+    }
+    tr__mem_free(timer, sizeof(*timer) + timer->arg_bytes, timer->mem_class);
 }
 
 void tr__timers_destroy(struct tr__timers *timers)
@@ -177,19 +186,23 @@ static void fire(tr__wheel_node *node)
 static struct timer *timer_new(enum timer_kind kind, tr_dest dest, tr_msg *msg, size_t arg_bytes)
 {
     tr__core *core = tr__core_self();
-    TR_ASSERT(core != NULL);
+    TR_ASSERT(core != NULL && arg_bytes <= UINT32_MAX - sizeof(struct timer));
     if (msg != NULL) {
         tr__msg_unhold(msg);
     }
-    struct timer *timer = calloc(1, sizeof(*timer) + arg_bytes);
-    TR_ASSERT(timer != NULL);
+    uint8_t mem_class;
+    struct timer *timer = tr__mem_alloc_surely(sizeof(*timer) + arg_bytes, &mem_class);
     timer->timers = core->timers;
-    timer->ref = tr__ref_new(tr_self());
+    timer->ref = tr__ref_new(core->current == NULL ? TR_NO_PID : core->current->pid);
     timer->kind = kind;
+    timer->as = TR_MSG_INFO;
     timer->dest = dest;
-    timer->dest.name = tr_term_keep(dest.name);
+    timer->dest.name = tr__is_box(dest.name) ? tr_term_keep(dest.name) : dest.name;
     timer->msg = msg;
-    timer->arg_bytes = arg_bytes;
+    timer->period_ms = 0;
+    timer->fn = NULL;
+    timer->arg_bytes = (uint32_t)arg_bytes;
+    timer->mem_class = mem_class;
     return timer;
 }
 
@@ -302,7 +315,8 @@ tr_ref tr_apply_interval(int64_t ms, tr_main_fn fn, const void *arg, size_t arg_
 /* On the core that holds it. Returns: ms left or -1. */
 static int64_t timer_look(struct tr__timers *timers, tr_ref ref, bool cancel)
 {
-    struct timer *timer = *find(timers, ref);
+    struct timer **at = find(timers, ref);
+    struct timer *timer = *at;
     if (timer == NULL) {
         return -1;
     }
@@ -311,7 +325,7 @@ static int64_t timer_look(struct tr__timers *timers, tr_ref ref, bool cancel)
     left = target_is_gone(timer) ? -1 : left < 0 ? 0 : left;
     if (cancel) {
         tr__wheel_remove(timers->core->wheel, &timer->node);
-        unchain(timer);
+        unchain_at(timers, at);
         timer_free(timer);
     }
     return left;

@@ -1,5 +1,6 @@
 /* gen_event.c: the manager: its list of handlers, and what becomes of each. */
 #include <string.h>
+#include <troupe/sys.h>
 
 #include "runtime/otp/gen_event.h"
 
@@ -403,6 +404,41 @@ static tr_term manager_format_state(const void *state)
         items[i] = tr_tuple(tr_atom(module->name), tr_is_none(h->id) ? TR_ATOM(UNDEFINED) : h->id, shown);
     }
     return tr_list_n(count, items);
+}
+
+/* ---- replacing states, for sys ---- */
+
+typedef struct replacing {
+    tr_event_replace_fn fn;
+    void *ctx;
+    const handler *h;
+} replacing;
+
+static void replace_one(void *ctx)
+{
+    const replacing *r = ctx;
+    r->fn((tr_event_id){.handler = r->h->module, .id = r->h->id}, r->h->state, r->ctx);
+}
+
+/* Runs in the manager, between two events. */
+static void replace_all(void *self, void *ctx)
+{
+    replacing *r = ctx;
+    for (r->h = ((const manager *)self)->newest; r->h != NULL; r->h = r->h->next) {
+        size_t bytes = r->h->module->state_bytes;
+        void *before = tr_scratch_alloc(bytes + 1);
+        tr_term crash;
+        memcpy(before, r->h->state, bytes);
+        if (tr__catch(replace_one, r, &crash)) {
+            memcpy(r->h->state, before, bytes);
+        }
+    }
+}
+
+tr_err tr_gen_event_replace_state(tr_dest dest, tr_event_replace_fn fn, void *ctx, int64_t timeout_ms)
+{
+    replacing all = {.fn = fn, .ctx = ctx};
+    return tr_sys_replace_state(dest, replace_all, &all, timeout_ms);
 }
 
 const tr_gen_server tr_gen_event = {.name = "gen_event",

@@ -1,16 +1,10 @@
-#include <string.h>
-
 #include "runtime/otp/gen_server.h"
 
-/* Which callback, with what, and what came of it. */
-typedef enum callback_kind { ON_INIT, ON_CALL, ON_CAST, ON_INFO, ON_CONTINUE } callback_kind;
-typedef struct turn {
-    tr__gen_server *server;
-    callback_kind kind;
-    const void *arg;   /* ON_INIT */
-    const tr_msg *msg; /* the others */
-    tr_next next;
-} turn;
+#include <string.h>
+
+#include "runtime/core/core.h"
+
+typedef enum callback_kind { ON_CALL, ON_CAST, ON_INFO, ON_CONTINUE } callback_kind;
 
 /* ---- ending ---- */
 
@@ -82,35 +76,27 @@ static tr_term bad_return(tr_term value)
 
 /* ---- callbacks ---- */
 
-static void run_callback(void *ctx)
+/* Inlined into the initialiser of a variable, or gcc copies what the callback returns, which is slow right after it was written. */
+static inline __attribute__((always_inline)) tr_next run_callback(tr__gen_server *server, callback_kind kind,
+                                                                  const tr_msg *msg)
 {
-    turn *t = ctx;
-    const tr_gen_server *module = t->server->module;
-    void *state = t->server->state;
-    switch (t->kind) {
-    case ON_INIT:
-        t->next = module->init(state, t->arg);
-        break;
+    const tr_gen_server *module = server->module;
+    switch (kind) {
     case ON_CALL:
-        t->next = module->handle_call(state, tr_msg_from(t->msg), t->msg);
-        break;
+        return module->handle_call(server->state, tr_msg_from(msg), msg);
     case ON_CAST:
-        t->next = module->handle_cast(state, t->msg);
-        break;
+        return module->handle_cast(server->state, msg);
     case ON_INFO:
-        t->next = module->handle_info(state, t->msg);
-        break;
+        return module->handle_info(server->state, msg);
     case ON_CONTINUE:
-        t->next = module->handle_continue(state, t->msg);
         break;
     }
+    return module->handle_continue(server->state, msg);
 }
 
-static bool has_callback(const tr_gen_server *module, callback_kind kind)
+static inline bool has_callback(const tr_gen_server *module, callback_kind kind)
 {
     switch (kind) {
-    case ON_INIT:
-        return module->init != NULL;
     case ON_CALL:
         return module->handle_call != NULL;
     case ON_CAST:
@@ -118,38 +104,35 @@ static bool has_callback(const tr_gen_server *module, callback_kind kind)
     case ON_INFO:
         return module->handle_info != NULL;
     case ON_CONTINUE:
-        return module->handle_continue != NULL;
+        break;
     }
-    return false;
+    return module->handle_continue != NULL;
 }
 
-/* Runs one callback other than init; does not return when it ends the server. */
-static tr_next callback(tr__gen_server *server, callback_kind kind, const tr_msg *msg)
+/* It returned something that a server does not go on after. */
+__attribute__((cold)) static TR_NORETURN void ends(tr__gen_server *server, const tr_next *next,
+                                                   const char *message)
 {
-    turn t = {.server = server, .kind = kind, .msg = msg};
-    tr_term reason;
-    if (!has_callback(server->module, kind)) {
-        if (kind != ON_INFO) {
-            server_crash(server, TR_ATOM(UNDEF), tr__gen_msg_name(msg));
-        }
-        tr__report(TR_REPORT_MESSAGE_IGNORED, TR_TERM_NONE_VALUE, tr__gen_msg_name(msg), TR_TERM_NONE_VALUE,
-                   TR_NO_PID, TR_TERM_NONE_VALUE, 0);
-        return TR_NOREPLY;
-    }
-    if (tr__catch(run_callback, &t, &reason)) {
-        server_crash(server, reason, tr__gen_msg_name(msg));
-    }
-    switch (t.next.kind) {
-    case TR_NEXT_NOREPLY:
-        return t.next;
+    switch (next->kind) {
     case TR_NEXT_STOP:
-        server_end(server, &t.next, tr__gen_msg_name(msg));
+        server_end(server, next, message);
     case TR_NEXT_IGNORE:
-        server_crash(server, bad_return(TR_ATOM(IGNORE)), tr__gen_msg_name(msg));
+        server_crash(server, bad_return(TR_ATOM(IGNORE)), message);
     case TR_NEXT_BAD:
-        server_crash(server, bad_return(t.next.reason), tr__gen_msg_name(msg));
+        server_crash(server, bad_return(next->reason), message);
+    default:
+        server_crash(server, bad_return(tr_int((int64_t)next->kind)), message);
     }
-    server_crash(server, bad_return(tr_int((int64_t)t.next.kind)), tr__gen_msg_name(msg));
+}
+
+/* The server has no such callback: only what is no request is let pass. */
+__attribute__((cold)) static void missing(tr__gen_server *server, callback_kind kind, const char *message)
+{
+    if (kind != ON_INFO) {
+        server_crash(server, TR_ATOM(UNDEF), message);
+    }
+    tr__report(TR_REPORT_MESSAGE_IGNORED, TR_TERM_NONE_VALUE, message, TR_TERM_NONE_VALUE, TR_NO_PID,
+               TR_TERM_NONE_VALUE, 0);
 }
 
 /* It is watched: what a callback returned, or (cont) that handle_continue has run. */
@@ -165,40 +148,86 @@ __attribute__((cold)) static void tell_next(tr__gen_server *server, const tr_msg
     }
 }
 
-/* Continues run one after the other before any message; then the idle time-out is set. */
+/* Continues run one after the other before any message. Leaves in *next what the last one returned. */
 static void run_continues(tr__gen_server *server, tr_next *next)
 {
     while (next->cont != NULL) {
         tr_msg *msg = next->cont;
         tr__boundary(msg);
-        *next = callback(server, ON_CONTINUE, msg);
+        const char *message = tr__gen_msg_name(msg);
+        if (!has_callback(server->module, ON_CONTINUE)) {
+            missing(server, ON_CONTINUE, message);
+        }
+        tr__guard_begin(message);
+        *next = run_callback(server, ON_CONTINUE, msg);
+        tr__guard_end();
+        if (next->kind != TR_NEXT_NOREPLY) {
+            ends(server, next, message);
+        }
         if (tr__sys_is_watched(&server->sys)) {
             tell_next(server, msg, next);
         }
     }
 }
 
-static void go_on(tr__gen_server *server, tr_next *next)
+/* Then the idle time-out is set. */
+static inline void go_on(tr__gen_server *server, tr_next *next)
 {
     if (next->cont != NULL) {
         run_continues(server, next);
     }
-    tr__idle_set(server, next);
+    if (next->has_timeout || server->sys.flag) {
+        tr__idle_set(server, next);
+    }
+}
+
+/* Runs a callback for a message, and all that follows from what it returns. */
+static inline __attribute__((always_inline)) void deliver(tr__gen_server *server, callback_kind kind,
+                                                          const tr_msg *msg)
+{
+    const char *message = tr__gen_msg_name(msg); /* now: the callback may give the message away */
+    tr__sys_heard(&server->sys, msg);
+    if (!has_callback(server->module, kind)) {
+        missing(server, kind, message);
+        go_on(server, &TR_NOREPLY);
+        return;
+    }
+    tr__guard_begin(message);
+    tr_next next = run_callback(server, kind, msg);
+    tr__guard_end();
+    if (next.kind != TR_NEXT_NOREPLY) {
+        ends(server, &next, message);
+    }
+    if (tr__sys_is_watched(&server->sys)) {
+        tell_next(server, NULL, &next);
+    }
+    go_on(server, &next);
 }
 
 /* ---- the behaviour ---- */
 
+typedef struct start {
+    tr__gen_server *server;
+    const void *arg;
+    tr_next next;
+} start;
+
+static void run_init(void *ctx)
+{
+    start *s = ctx;
+    s->next = s->server->module->init(s->server->state, s->arg);
+}
+
 static tr_next init(tr__gen_server *server)
 {
-    const void *arg = server->init_arg;
+    start s = {.server = server, .arg = server->init_arg, .next = TR_INIT_OK};
     server->idle = NULL;
-    turn t = {.server = server, .kind = ON_INIT, .arg = arg, .next = TR_INIT_OK};
     tr_term reason;
-    if (has_callback(server->module, ON_INIT) && tr__catch(run_callback, &t, &reason)) {
+    if (server->module->init != NULL && tr__catch(run_init, &s, &reason)) {
         tr__init_fail(TR__ACK_ERROR, reason, reason);
     }
-    tr__gen_arg_drop(&server->sys, arg);
-    return t.next;
+    tr__gen_arg_drop(&server->sys, s.arg);
+    return s.next;
 }
 
 static void server_start(void *data)
@@ -225,19 +254,14 @@ static void server_start(void *data)
     tr__init_fail(TR__ACK_ERROR, reason, reason);
 }
 
-static void deliver(tr__gen_server *server, callback_kind kind, const tr_msg *msg)
+static void deliver_info(tr__gen_server *server, const tr_msg *msg)
 {
-    tr__sys_heard(&server->sys, msg);
-    tr_next next = callback(server, kind, msg);
-    if (tr__sys_is_watched(&server->sys)) {
-        tell_next(server, NULL, &next);
-    }
-    go_on(server, &next);
+    deliver(server, ON_INFO, msg);
 }
 
 static void deliver_timeout(tr__gen_server *server)
 {
-    deliver(server, ON_INFO, TR_MSG(tr_timeout_msg));
+    deliver_info(server, TR_MSG(tr_timeout_msg));
 }
 
 static void server_handle(void *data, tr_msg *msg)
@@ -261,7 +285,7 @@ static void server_handle(void *data, tr_msg *msg)
         if (tr__gen_is_parents_exit(&server->sys, msg)) {
             server_crash(server, ((const tr_exit_msg *)tr_msg_data(msg))->reason, tr__gen_msg_name(msg));
         }
-        deliver(server, ON_INFO, msg);
+        deliver_info(server, msg);
         return;
     case TR_MSG_SYSTEM:
         (void)tr__sys_handle(&server->sys, msg, &tr__gen_server_sys_ops, server);
@@ -273,7 +297,7 @@ static void server_handle(void *data, tr_msg *msg)
     case TR_MSG_DOWN:
     case TR_MSG_TIMER:
     case TR_MSG_REPLY: /* of a request sent with tr_send_request */
-        deliver(server, ON_INFO, msg);
+        deliver_info(server, msg);
         return;
     }
 }
@@ -293,12 +317,18 @@ static const char *module_of(const void *data)
     return ((const tr__gen_server *)data)->module->name;
 }
 
+static void server_crashed(void *data, tr_term reason)
+{
+    server_crash(data, reason, tr__guard_message());
+}
+
 const tr__behaviour tr__gen_server_behaviour = {
     .name = "gen_server",
     .start = server_start,
     .handle = server_handle,
     .idle = server_idle,
     .module = module_of,
+    .crashed = server_crashed,
 };
 
 /* ---- servers that were plain processes ---- */
@@ -341,7 +371,8 @@ void tr_gen_server_enter_loop(const tr_gen_server *module, const void *state, tr
                                           .start = entered_start,
                                           .handle = server_handle,
                                           .idle = server_idle,
-                                          .module = module_of};
+                                          .module = module_of,
+                                          .crashed = server_crashed};
     entering e = {module, state, &next};
     tr__become(&entered, sizeof(tr__gen_server) + module->state_bytes, fill_entering, &e);
 }

@@ -2,7 +2,7 @@
 #include <string.h>
 #include <troupe/gen_server.h>
 
-#include "runtime/core/process.h"
+#include "runtime/core/message.h"
 #include "runtime/otp/gen_server.h"
 
 tr_next tr_unexpected(const tr_msg *msg)
@@ -20,7 +20,7 @@ tr_err tr_reply_msg(tr_from from, tr_msg *msg)
 
 tr_err tr_reply(tr_from from, const tr_type *type, const void *payload)
 {
-    return tr__reply(from, tr_msg_new(type, payload));
+    return tr__reply(from, tr__msg_make(type, payload, TR_MSG_REPLY, from.ref));
 }
 
 /* ---- call ---- */
@@ -42,21 +42,22 @@ static tr_term reason_of(tr_err err)
     }
 }
 
-static tr_err call(tr_dest dest, tr_msg *request, int64_t timeout_ms, tr_msg **reply, tr_term *reason)
+static inline tr_err call(const tr_dest *dest, tr_msg *request, int64_t timeout_ms, tr_msg **reply,
+                          tr_term *reason)
 {
     tr_err err;
-    if (tr_whereis(dest) == tr_self()) {
+    tr_pid to = dest->kind == TR_TO_PID ? dest->pid : tr_whereis(*dest);
+    if (to == tr_self()) {
         tr_msg_drop(request);
         err = TR_E_CALLING_SELF;
     } else {
-        tr_ref ref = tr__request(dest, TR_MSG_CALL, request, &err);
+        tr_ref ref = tr__request_to(dest, to, TR_MSG_CALL, request, &err);
         if (err == TR_OK) {
             err = tr__await(ref, timeout_ms, reply, reason);
         }
     }
-    tr_term known = reason_of(err);
-    if (!tr_is_none(known)) {
-        *reason = known;
+    if (err != TR_OK && !tr_is_none(reason_of(err))) {
+        *reason = reason_of(err);
     }
     return err;
 }
@@ -65,7 +66,7 @@ tr_err tr_gen_server_call(tr_dest dest, tr_msg *request, int64_t timeout_ms, tr_
 {
     tr_msg *answer = NULL;
     tr_term why = TR_TERM_NONE_VALUE;
-    tr_err err = call(dest, request, timeout_ms, &answer, &why);
+    tr_err err = call(&dest, request, timeout_ms, &answer, &why);
     if (err == TR_OK && reply != NULL) {
         *reply = answer;
     } else if (err == TR_OK) {
@@ -95,7 +96,17 @@ tr_err tr__call_typed(tr_dest dest, tr_msg *request, int64_t timeout_ms, const t
 {
     tr_msg *reply;
     tr_term reason;
-    tr_err err = call(dest, request, timeout_ms, &reply, &reason);
+    tr_err err = call(&dest, request, timeout_ms, &reply, &reason);
+    return err == TR_OK ? tr__reply_unpack(reply, type, out) : err;
+}
+
+tr_err tr__call_with(tr_dest dest, const tr_type *request, const void *payload, int64_t timeout_ms,
+                     const tr_type *type, void *out)
+{
+    tr_msg *reply;
+    tr_term reason;
+    tr_msg *msg = tr__msg_make(request, payload, TR_MSG_CALL, TR_NO_REF);
+    tr_err err = call(&dest, msg, timeout_ms, &reply, &reason);
     return err == TR_OK ? tr__reply_unpack(reply, type, out) : err;
 }
 
@@ -117,9 +128,10 @@ tr_err tr_gen_server_stop(tr_dest dest, tr_term reason, int64_t timeout_ms, tr_t
 tr_ref tr_send_request(tr_dest dest, tr_msg *request)
 {
     tr_err err;
-    tr_ref ref = tr__request(dest, TR_MSG_CALL, request, &err);
+    tr_pid to = tr_whereis(dest);
+    tr_ref ref = tr__request_to(&dest, to, TR_MSG_CALL, request, &err);
     if (err != TR_OK) {
-        tr_down_msg down = {.ref = ref, .pid = tr_whereis(dest), .reason = reason_of(err)};
+        tr_down_msg down = {.ref = ref, .pid = to, .reason = reason_of(err)};
         (void)tr__send_kind(tr_to(tr_self()), TR_MSG_DOWN, ref, tr_msg_new(TR_TYPE(tr_down_msg), &down));
     }
     return ref;

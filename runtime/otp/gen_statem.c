@@ -49,7 +49,9 @@ static void go_first(tr__statem *m, const tr_step *step)
 static void machine_destroy(tr_resource *resource)
 {
     tr__statem *m = (tr__statem *)(void *)((char *)resource - offsetof(tr__statem, resource));
-    tr__statem_entry_drop(m->current);
+    if (!m->lent) {
+        tr__statem_entry_drop(m->current);
+    }
     tr__statem_list_drop(&m->queue);
     tr__statem_list_drop(&m->postponed);
     tr__statem_list_drop(&m->next_events);
@@ -92,14 +94,16 @@ static void machine_start(void *data)
 
 static const tr__sys_ops sys_ops;
 
-static void deliver(tr__statem *m, tr_event_type type, tr_msg *msg)
+static inline void deliver(tr__statem *m, tr_event_type type, tr_msg *msg)
 {
-    tr__statem_entry *entry = tr__statem_entry_new(type, TR_TERM_NONE_VALUE, msg);
+    tr__statem_entry entry __attribute__((uninitialized)); /* the rest is of events that wait */
+    entry.event = (tr_event){.type = type, .msg = msg};
+    entry.msg = msg;
     if (type == TR_EVENT_CALL) {
-        entry->event.from = tr_msg_from(msg);
+        entry.event.from = tr_msg_from(msg);
     }
-    tr__statem_told(m, TR_SYS_IN, entry);
-    tr__statem_event(m, entry);
+    tr__statem_told(m, TR_SYS_IN, &entry);
+    tr__statem_event_lent(m, &entry);
 }
 
 static void timer_fired(tr__statem *m, const tr_msg *msg)
@@ -146,8 +150,18 @@ static const char *module_of(const void *data)
     return ((const tr__statem *)data)->module->name;
 }
 
+static void machine_crashed(void *data, tr_term reason)
+{
+    tr__statem_end(data, reason);
+}
+
 const tr__behaviour tr__statem_behaviour = {
-    .name = "gen_statem", .start = machine_start, .handle = machine_handle, .module = module_of};
+    .name = "gen_statem",
+    .start = machine_start,
+    .handle = machine_handle,
+    .module = module_of,
+    .crashed = machine_crashed,
+};
 
 /* ---- a process that becomes a machine ---- */
 
@@ -187,7 +201,12 @@ static void machine_enter(void *data)
 }
 
 static const tr__behaviour entered = {
-    .name = "gen_statem", .start = machine_enter, .handle = machine_handle, .module = module_of};
+    .name = "gen_statem",
+    .start = machine_enter,
+    .handle = machine_handle,
+    .module = module_of,
+    .crashed = machine_crashed,
+};
 
 void tr_gen_statem_enter_loop(const tr_gen_statem *machine, const void *data, tr_step step)
 {
@@ -222,9 +241,12 @@ tr_term tr_gen_statem_state(const void *data)
 
 void tr_gen_statem_set_state(void *data, tr_term state)
 {
-    if (!tr__statem_go(machine_of(data), state)) {
+    tr__statem *m = machine_of(data);
+    tr_term old = m->state;
+    if (!tr__statem_go(m, state)) {
         tr_error(tr_tuple(tr_atom("unknown_state"), state));
     }
+    tr_free_term(old);
 }
 
 /* ---- starting ---- */

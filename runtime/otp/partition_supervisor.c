@@ -34,7 +34,7 @@
 typedef struct partition_table {
     struct partition_table *smaller; /* the one it replaced: a reader may still look at it */
     tr_pid owner;
-    uint32_t count; /* atomic; 0: nobody serves this name */
+    tr__partition_size size;
     uint32_t room;
     tr_pid pids[]; /* atomic */
 } partition_table;
@@ -103,7 +103,7 @@ static partition_table *table_make(partition_entry *entry, uint32_t count)
     table->room = room;
     table->smaller = old;
     if (old != NULL) {
-        tr__store_release(&old->count, 0u);
+        tr__store_release(&old->size.now, 0u);
     }
     tr__store_release(&entry->table, table);
     return table;
@@ -117,7 +117,8 @@ static partition_table *table_claim(tr_term name, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         tr__store_release(&table->pids[i], TR_NO_PID);
     }
-    tr__store_release(&table->count, count);
+    table->size.most = count;
+    tr__store_release(&table->size.now, count);
     tr__unlock(&tables.lock);
     return table;
 }
@@ -135,7 +136,7 @@ static void claim_end(tr_resource *resource)
     tr__lock(&tables.lock);
     if (mine->table->owner == mine->owner) {
         mine->table->owner = TR_NO_PID;
-        tr__store_release(&mine->table->count, 0u);
+        tr__store_release(&mine->table->size.now, 0u);
     }
     tr__unlock(&tables.lock);
 }
@@ -184,6 +185,17 @@ static tr_term own_name(void)
 {
     tr_process_summary summary;
     return tr_process_summary_of(tr_self(), &summary) == TR_OK ? summary.name : TR_TERM_NONE_VALUE;
+}
+
+tr__partition_size *tr__partition_size_own(void)
+{
+    tr_term name = own_name();
+    tr__lock(&tables.lock);
+    partition_entry *entry = tr_is_none(name) ? NULL : entry_find(name);
+    partition_table *table = entry == NULL ? NULL : entry->table;
+    bool is_own = table != NULL && table->owner == tr_self();
+    tr__unlock(&tables.lock);
+    return is_own ? &table->size : NULL;
 }
 
 static tr_term invalid_flag(const char *what, int64_t value)
@@ -301,19 +313,44 @@ static uint64_t spread(tr_term key)
 tr_pid tr_partition_whereis(tr_term name, tr_term key)
 {
     const partition_table *table = table_find(name);
-    uint32_t count = table == NULL ? 0 : tr__load_acquire(&table->count);
+    uint32_t count = table == NULL ? 0 : tr__load_acquire(&table->size.now);
     return count == 0 ? TR_NO_PID : tr__load_acquire(&table->pids[spread(key) % count]);
 }
 
 tr_pid tr_partition_at(tr_term name, uint32_t index)
 {
     const partition_table *table = table_find(name);
-    uint32_t count = table == NULL ? 0 : tr__load_acquire(&table->count);
+    uint32_t count = table == NULL ? 0 : tr__load_acquire(&table->size.now);
     return index >= count ? TR_NO_PID : tr__load_acquire(&table->pids[index]);
 }
 
 uint32_t tr_partition_count(tr_term name)
 {
     const partition_table *table = table_find(name);
-    return table == NULL ? 0 : tr__load_acquire(&table->count);
+    return table == NULL ? 0 : tr__load_acquire(&table->size.now);
+}
+
+/* ---- resizing
+ * ----------------------------------------------------------------------------------------------------- */
+
+static tr_pid owner_of(tr_term name)
+{
+    tr__lock(&tables.lock);
+    partition_entry *entry = entry_find(name);
+    tr_pid owner = entry == NULL || entry->table == NULL ? TR_NO_PID : entry->table->owner;
+    tr__unlock(&tables.lock);
+    return owner;
+}
+
+tr_err tr_partition_resize(tr_term name, uint32_t partitions, uint32_t *before)
+{
+    tr_pid owner = owner_of(name);
+    tr_sup_result result = {.err = TR_E_NOPROC};
+    if (owner != TR_NO_PID) {
+        result = tr__supervisor_resize(tr_to(owner), partitions);
+    }
+    if (result.err == TR_OK && before != NULL) {
+        *before = (uint32_t)tr_int_value(result.info);
+    }
+    return result.err;
 }

@@ -3,6 +3,7 @@
  *     registry.c        which registries there are; registering; registered names
  *     registry_serve.c  a registry as a supervisor with one process a partition
  *     registry_query.c  match, select, dispatch
+ *     registry_lock.c   locks, kept by the processes of the partitions
  *     registry_meta.c   metadata
  *     entries.c         the entries themselves
  *
@@ -24,6 +25,16 @@ tr_registry *tr__registry_claim(const tr_registry_opts *opts);
 void tr__registry_give_up(tr_registry *registry, tr_pid owner);
 /** Does it run, or is it one without processes? */
 bool tr__registry_runs(tr_registry *registry);
+
+#define TR__LOCK_BUCKETS 16u
+/** The locks that a partition keeps: zeroed at first, and in the memory of its process. */
+typedef struct tr__locks {
+    struct tr__lock *buckets[TR__LOCK_BUCKETS];
+} tr__locks;
+/** Answers it, now or when the lock is free. Returns false when it is no request for a lock. */
+bool tr__locks_call(tr__locks *locks, tr_from from, const tr_msg *msg);
+/** A lock was given back, or its holder ended; other messages are left alone. */
+void tr__locks_info(tr__locks *locks, const tr_msg *msg);
 
 /** Takes all metadata away. */
 void tr__meta_clear(tr_registry *registry);

@@ -1,6 +1,6 @@
 /* registry_serve.c: a registry that runs: a supervisor with one process a partition.
  *
- * The processes do nothing but live: who registers is linked to the one of its partition, and their ends, which run
+ * The processes keep locks (registry_lock.c), and live: who registers is linked to the one of its partition, and their ends, which run
  * outside of them and whatever ends them, take the entries away. With unique keys one end takes all partitions along
  * (one_for_all), with duplicate keys each is alone, as in Elixir. */
 #include <stdio.h>
@@ -20,6 +20,7 @@ typedef struct registry_partition {
     tr__setup *setup;
     uint32_t index;
     tr_pid self;
+    tr__locks locks;
 } registry_partition;
 
 static void partition_end(tr_resource *resource)
@@ -41,15 +42,20 @@ static tr_next partition_init(registry_partition *self, const void *arg)
     return TR_INIT_OK;
 }
 
-/* The ends of those who are linked; their entries went before. */
+static tr_next partition_handle_call(registry_partition *self, tr_from from, const tr_msg *msg)
+{
+    return tr__locks_call(&self->locks, from, msg) ? TR_NOREPLY : tr_unexpected(msg);
+}
+
+/* Also the ends of those who are linked; their entries went before. */
 static tr_next partition_handle_info(registry_partition *self, const tr_msg *msg)
 {
-    (void)self, (void)msg;
+    tr__locks_info(&self->locks, msg);
     return TR_NOREPLY;
 }
 
-TR_GEN_SERVER(registry_partition, .init = partition_init, .handle_info = partition_handle_info,
-              .trap_exit = true);
+TR_GEN_SERVER(registry_partition, .init = partition_init, .handle_call = partition_handle_call,
+              .handle_info = partition_handle_info, .trap_exit = true);
 
 /* ---- the supervisor ---- */
 
@@ -94,7 +100,8 @@ static const tr_child_spec *make_specs(tr_registry *registry, tr__setup *setup)
                                    .server = registry_partition_server,
                                    .arg = arg,
                                    .arg_bytes = sizeof *arg,
-                                   .start = {.spawn = {.label = label}}};
+                                   /* without a limit: an unlock that is refused would be a lock for ever */
+                                   .start = {.spawn = {.label = label, .mailbox_max = UINT32_MAX}}};
     }
     return specs;
 }

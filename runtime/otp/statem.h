@@ -11,7 +11,8 @@
  *
  * Invariants
  *  1. An entry is in exactly one place: current, one of the lists, or the time-outs. Its message is the machine's own there,
- *     so whatever ends the process frees each once (tr__statem.resource); the entry itself is process memory.
+ *     so whatever ends the process frees each once (tr__statem.resource); the entry itself is process memory. But for the event
+ *     that a message brings: its entry is lent, and becomes such a one only if it is postponed.
  *  2. Adding to a list, taking its first, joining two, and setting, finding, cancelling a time-out cost O(1).
  *  3. A time-out's timer sends TR_MSG_ACK, a kind that no receive of a callback sees and that waits while the machine is
  *     suspended. One whose reference no time-out has any more was cancelled too late and is dropped.
@@ -81,6 +82,23 @@ void tr__statem_timeouts_each(const tr__statem_timeouts *timeouts,
                               void (*fn)(tr__statem_entry *entry, void *ctx), void *ctx);
 void tr__statem_timeouts_drop(tr__statem_timeouts *timeouts);
 
+/* A table made ready to run, once in the life of the OS process: of a state only the rows that can apply, in order. */
+typedef struct tr__statem_row {
+    const tr_transition *row;
+    uint32_t target; /* TR__STAYS, TR__ENDS, or a state's place */
+    tr_term timeout; /* atom of a generic time-out */
+} tr__statem_row;
+#define TR__STAYS UINT32_MAX
+#define TR__ENDS  (UINT32_MAX - 1)
+typedef struct tr__statem_plan {
+    const tr_statem_table *table;
+    uint32_t state_count;
+    bool enters;     /* some state has something to do when it is entered */
+    tr_term *states; /* atoms */
+    uint32_t *rows;  /* state i: of[rows[i]] up to of[rows[i + 1]] */
+    tr__statem_row of[];
+} tr__statem_plan;
+
 /* ---- the machine ---- */
 
 typedef struct tr__statem {
@@ -91,6 +109,7 @@ typedef struct tr__statem {
     tr_term state;        /* kept */
     uint32_t place;
     bool postpone; /* the current event, when its transition is over */
+    bool lent;     /* current lies on the frames of who handles its message, which stays the process's own */
     tr__statem_entry *current;
     tr__statem_list queue, postponed;
     tr__statem_list next_events, new_timeouts; /* of the transition under way */
@@ -115,6 +134,8 @@ void tr__statem_spawn(tr__spawn *spawn, tr__statem_args *args, const tr_start_op
 void tr__statem_begin(tr__statem *m, const tr_step *step);
 /** Handles an event (taken) and all that it causes. Does not return when the machine ends. */
 void tr__statem_event(tr__statem *m, tr__statem_entry *entry);
+/** The same with an entry that the caller lends, for a message that the running slice holds: it is copied when it must wait. */
+void tr__statem_event_lent(tr__statem *m, tr__statem_entry *entry);
 
 /* ---- actions (statem_actions.c) ---- */
 
@@ -126,11 +147,15 @@ void tr__statem_act_last(tr__statem *m, const tr_step *step);
 /* ---- callbacks (statem_callback.c) ---- */
 
 /** Calls what handles events in the state that the machine is in. */
-tr_step tr__statem_call(tr__statem *m, const tr_event *event);
-bool tr__statem_has_enter_calls(const tr__statem *m);
+static inline tr_step tr__statem_call(tr__statem *m, const tr_event *event);
+static inline bool tr__statem_has_enter_calls(const tr__statem *m)
+{
+    return m->plan != NULL ? m->plan->enters : m->module->enter_calls;
+}
 /** The state when init names none, or none. */
 tr_term tr__statem_first(const tr__statem *m);
-/** Sets the state (copied) and its place. Returns false, and does nothing, when the machine has no such state. */
+/** Sets the state (copied) and its place; the old one is the caller's to free. Returns false, and does nothing, when the machine has
+ *  no such state. */
 bool tr__statem_go(tr__statem *m, tr_term state);
 /** Prepares for callbacks. Returns: what is wrong with the machine, as a term, or none. */
 tr_term tr__statem_prepare(tr__statem *m);
@@ -158,23 +183,6 @@ tr_term tr__statem_step_term(const tr_step *step);
 
 /* ---- tables (statem_table.c, statem_check.c) ---- */
 
-/* A table made ready to run, once in the life of the OS process: of a state only the rows that can apply, in order. */
-typedef struct tr__statem_row {
-    const tr_transition *row;
-    uint32_t target; /* TR__STAYS, TR__ENDS, or a state's place */
-    tr_term timeout; /* atom of a generic time-out */
-} tr__statem_row;
-#define TR__STAYS UINT32_MAX
-#define TR__ENDS  (UINT32_MAX - 1)
-typedef struct tr__statem_plan {
-    const tr_statem_table *table;
-    uint32_t state_count;
-    bool enters;     /* some state has something to do when it is entered */
-    tr_term *states; /* atoms */
-    uint32_t *rows;  /* state i: of[rows[i]] up to of[rows[i + 1]] */
-    tr__statem_row of[];
-} tr__statem_plan;
-
 /** The table's plan. Returns NULL with *error (on scratch) when the table is wrong. Context: any thread. */
 const tr__statem_plan *tr__statem_plan_of(const tr_statem_table *table, tr_term *error);
 /** Does row apply in this state? TR_ANY_STATE stands for all that are not final. */
@@ -185,5 +193,17 @@ uint32_t tr__statem_state_at(const tr_statem_table *table, const char *name);
 tr_term tr__statem_table_error(const tr_statem_table *table);
 /** What the table says about an event in this state. */
 tr_step tr__statem_table_step(const tr__statem_plan *plan, uint32_t place, void *data, const tr_event *event);
+
+static inline tr_step tr__statem_call(tr__statem *m, const tr_event *event)
+{
+    const tr_gen_statem *module = m->module;
+    if (module->handle_event != NULL) {
+        return module->handle_event(m->data, m->state, event);
+    }
+    if (module->states != NULL) {
+        return module->states[m->place].call(m->data, event);
+    }
+    return tr__statem_table_step(m->plan, m->place, m->data, event);
+}
 
 #endif

@@ -1,7 +1,7 @@
 /* What a callback asked for. */
 #include <string.h>
 
-#include "runtime/core/process.h"
+#include "runtime/core/message.h"
 #include "runtime/otp/statem.h"
 
 tr_step tr_step_with(tr_step step, size_t count, const tr_action *actions)

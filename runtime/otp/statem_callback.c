@@ -3,23 +3,6 @@
 
 #include "runtime/otp/statem.h"
 
-tr_step tr__statem_call(tr__statem *m, const tr_event *event)
-{
-    const tr_gen_statem *module = m->module;
-    if (module->handle_event != NULL) {
-        return module->handle_event(m->data, m->state, event);
-    }
-    if (module->states != NULL) {
-        return module->states[m->place].call(m->data, event);
-    }
-    return tr__statem_table_step(m->plan, m->place, m->data, event);
-}
-
-bool tr__statem_has_enter_calls(const tr__statem *m)
-{
-    return m->plan != NULL ? m->plan->enters : m->module->enter_calls;
-}
-
 /* ---- states ---- */
 
 static uint32_t function_at(const tr_state_function *states, const char *name)
@@ -32,17 +15,17 @@ static uint32_t function_at(const tr_state_function *states, const char *name)
 }
 
 /* The place of a state. Returns false when there is no such state. */
-static bool find_place(const tr__statem *m, tr_term state, uint32_t *place)
+static inline bool find_place(const tr__statem *m, tr_term state, uint32_t *place)
 {
     *place = 0;
+    if (m->module->handle_event != NULL) {
+        return !tr_is_none(state);
+    }
     if (m->plan != NULL) {
         while (*place < m->plan->state_count && !tr_same(m->plan->states[*place], state)) {
             ++*place;
         }
         return *place < m->plan->state_count;
-    }
-    if (m->module->states == NULL) {
-        return !tr_is_none(state);
     }
     *place = tr_is_atom(state) ? function_at(m->module->states, tr_atom_text(state)) : 0;
     return tr_is_atom(state) && m->module->states[*place].name != NULL;
@@ -54,10 +37,8 @@ bool tr__statem_go(tr__statem *m, tr_term state)
     if (!find_place(m, state, &place)) {
         return false;
     }
-    tr_term old = m->state;
     m->state = tr_keep(state);
     m->place = place;
-    tr_free_term(old);
     return true;
 }
 

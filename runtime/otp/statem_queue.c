@@ -1,5 +1,5 @@
 /* Events that wait, in lists that are joined whole. */
-#include "runtime/core/process.h"
+#include "runtime/core/message.h"
 #include "runtime/otp/statem.h"
 
 tr__statem_entry *tr__statem_entry_new(tr_event_type type, tr_term name, tr_msg *msg)

@@ -121,6 +121,11 @@ tr_sup_result tr_supervisor_delete_child(tr_dest sup, tr_term id)
     return call_about(sup, TR__SUP_DELETE_CHILD, id);
 }
 
+tr_sup_result tr__supervisor_resize(tr_dest sup, uint32_t partitions)
+{
+    return call_about(sup, TR__SUP_RESIZE, tr_int(partitions));
+}
+
 /* ---- pictures
  * ----------------------------------------------------------------------------------------------------- */
 

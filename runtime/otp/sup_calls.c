@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "runtime/otp/supervisor.h"
+#include "runtime/sys/atomic.h"
 
 /* ---- answers
  * ------------------------------------------------------------------------------------------------------ */
@@ -255,6 +256,67 @@ static void delete_child(tr__sup *sup, tr_from from, tr_term id)
     }
 }
 
+/* ---- resize: partitions are stopped or started one after the other, in order of their ids ---- */
+
+static void resize_go(tr__sup *sup);
+
+static void resize_one_done(tr__sup *sup)
+{
+    tr__plan *plan = &sup->plan;
+    if (plan->failed != NULL) {
+        tr_term which = tr_tuple(tr_int(sup->resize.at), plan->reason);
+        answer_plan(sup, (tr__sup_answer){.err = TR_E_EXIT, .reason = which});
+        return;
+    }
+    sup->resize.at++;
+    resize_go(sup);
+}
+
+/* Sets the plan for the next one, or answers. One that runs already, or will, needs no start. */
+static void resize_go(tr__sup *sup)
+{
+    for (; sup->resize.at < sup->resize.end; sup->resize.at++) {
+        tr__child *child = tr__child_by_id(sup, tr_int(sup->resize.at));
+        if (child == NULL) { /* delete_child took it */
+            answer_plan(sup, (tr__sup_answer){.err = TR_E_NOT_FOUND, .reason = TR_ATOM(NOT_FOUND)});
+            return;
+        }
+        if (sup->resize.grows && child->state == TR_CHILD_STOPPED) {
+            plan_start(sup, sup->plan.from, child, resize_one_done);
+            return;
+        }
+        if (!sup->resize.grows) {
+            sup->plan.stop = child;
+            sup->plan.stop_last = child;
+            sup->plan.done = resize_one_done;
+            return;
+        }
+    }
+    if (sup->resize.grows) { /* they are found when all of them run */
+        tr__store_release(&tr__partition_size_own()->now, sup->resize.end);
+    }
+    answer_plan(sup, (tr__sup_answer){.err = TR_OK, .info = tr_int(sup->resize.before)});
+}
+
+static void resize(tr__sup *sup, tr_from from, uint32_t wanted)
+{
+    tr__partition_size *size = tr__partition_size_own();
+    if (size == NULL || wanted > size->most) {
+        answer_error(sup, from, TR_E_BADARG, TR_ATOM(BADARG));
+        return;
+    }
+    uint32_t before = size->now;
+    sup->plan.from = from;
+    sup->resize.before = before;
+    sup->resize.grows = wanted > before;
+    sup->resize.at = wanted > before ? before : wanted;
+    sup->resize.end = wanted > before ? wanted : before;
+    if (wanted < before) { /* who is to be stopped is not found any more */
+        tr__store_release(&size->now, wanted);
+    }
+    resize_go(sup);
+}
+
 /* ---- pictures
  * ----------------------------------------------------------------------------------------------------- */
 
@@ -367,6 +429,9 @@ static void serve(tr__sup *sup, tr_from from, const tr__sup_request *request)
         break;
     case TR__SUP_INFO:
         answer_info(sup, from);
+        break;
+    case TR__SUP_RESIZE:
+        resize(sup, from, (uint32_t)tr_int_value(request->id));
         break;
     }
 }

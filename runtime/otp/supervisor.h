@@ -174,7 +174,12 @@ typedef struct tr__sup {
     uint32_t seconds_used, seconds_room, restarts_counted;
     uint32_t restarts;
     tr_term exit_reason; /* kept: what it ends with */
-    tr_resource slots;   /* clears the children's slots at the end */
+    struct {             /* while partitions are started or stopped, one by one */
+        bool grows;
+        uint32_t at, end; /* the next one; the first that is left as it is */
+        uint32_t before;  /* how many there were */
+    } resize;
+    tr_resource slots; /* clears the children's slots at the end */
 } tr__sup;
 
 /** Children come and go, and are known by their pids only. */
@@ -237,6 +242,18 @@ void tr__sup_exit(tr__sup *sup, tr_term reason);
 /** Answers a call or sets the plan that will. Returns false when it is none of the supervisor's. */
 bool tr__sup_call(tr__sup *sup, tr_msg *msg);
 
+/* ---- partition supervisors (partition_supervisor.c)
+ * ------------------------------------------------------------- */
+
+typedef struct tr__partition_size {
+    uint32_t now;  /* atomic: so many are found; 0: none, or nobody serves this name */
+    uint32_t most; /* it started with so many */
+} tr__partition_size;
+/** That of the calling process, or NULL when it is no partition supervisor. */
+tr__partition_size *tr__partition_size_own(void);
+/** Asks a partition supervisor for another size. *info of the result: the old one. Blocks: parks. */
+tr_sup_result tr__supervisor_resize(tr_dest sup, uint32_t partitions);
+
 /* ---- messages
  * --------------------------------------------------------------------------------------------------- */
 
@@ -248,6 +265,7 @@ typedef enum tr__sup_op {
     TR__SUP_WHICH_CHILDREN,
     TR__SUP_COUNT_CHILDREN,
     TR__SUP_INFO,
+    TR__SUP_RESIZE, /* id: how many partitions */
 } tr__sup_op;
 
 TR_MESSAGE_TERMS(

@@ -16,6 +16,16 @@ static inline int64_t tr__clock_ms(void)
 {
     return (int64_t)(tr__clock_ns() / 1000000u);
 }
+/** The CPU's own count, several times as quick to read as the clock: for ages that only have to be about right. One tick is at most
+ *  a nanosecond; a count may go back between two CPUs. Elsewhere than on x86-64: nanoseconds. */
+static inline uint64_t tr__ticks(void)
+{
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#else
+    return tr__clock_ns();
+#endif
+}
 /** Wall clock, milliseconds since 1970 (virtual time: since its own start). */
 int64_t tr__clock_wall_ms(void);
 /** Switches to virtual time at this moment / back to real time. Only while no node runs. */

@@ -2,10 +2,12 @@
 #include "runtime/sys/stack.h"
 
 #include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <troupe/base.h>
 
+#include "runtime/sys/atomic.h"
 #include "runtime/sys/switch.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -38,22 +40,35 @@
 #endif
 
 #define GUARD_BYTES ((size_t)64 * 1024)
+#define COLOUR_BYTES \
+    ((size_t)16 * 1024) /* address space above each stack that its colour moves the top into */
+#define COLOUR_STEP \
+    ((size_t)192) /* three lines: neighbours do not meet, and 85 stacks pass before the first returns */
+
+/* The next stack's distance from the top of its mapping. A multiple of the stack's alignment. */
+static size_t next_colour(void)
+{
+    static uint32_t stacks;
+    return tr__add_relaxed(&stacks, 1u) * COLOUR_STEP % COLOUR_BYTES;
+}
 
 tr__stack *tr__stack_create(size_t bytes, void (*entry)(void))
 {
+    size_t mapped = bytes + COLOUR_BYTES;
     char *map =
-        mmap(NULL, bytes + GUARD_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        mmap(NULL, mapped + GUARD_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (map == MAP_FAILED) {
         return NULL;
     }
     tr__stack *stack = calloc(1, sizeof(*stack));
-    if (stack == NULL || mprotect(map + GUARD_BYTES, bytes, PROT_READ | PROT_WRITE) != 0) {
+    if (stack == NULL || mprotect(map + GUARD_BYTES, mapped, PROT_READ | PROT_WRITE) != 0) {
         free(stack);
-        munmap(map, bytes + GUARD_BYTES);
+        munmap(map, mapped + GUARD_BYTES);
         return NULL;
     }
     stack->base = map + GUARD_BYTES;
-    stack->bytes = bytes;
+    stack->bytes = mapped - next_colour();
+    stack->mapped = mapped;
     stack->entry = entry;
 #ifdef TR__VALGRIND
     stack->valgrind_id = VALGRIND_STACK_REGISTER(stack->base, stack->base + bytes);
@@ -76,13 +91,14 @@ void tr__stack_destroy(tr__stack *stack)
 #ifdef TR__ASAN
     ASAN_UNPOISON_MEMORY_REGION(stack->base, stack->bytes);
 #endif
-    munmap(stack->base - GUARD_BYTES, stack->bytes + GUARD_BYTES);
+    munmap(stack->base - GUARD_BYTES, stack->mapped + GUARD_BYTES);
     free(stack);
 }
 
 void tr__stack_reset(tr__stack *stack)
 {
     stack->catch_top = NULL;
+    stack->guarded = false;
     stack->park_timer = NULL;
 #ifdef TR__ASAN
     ASAN_UNPOISON_MEMORY_REGION(stack->base, stack->bytes);
@@ -136,6 +152,18 @@ void tr__stack_leave(tr__home *home, tr__stack *stack)
 #endif
     tr__switch(&stack->sp, home->sp);
     tr__stack_entered(home, stack);
+}
+
+void tr__stack_cross(tr__stack *from, tr__stack *to)
+{
+#ifdef TR__ASAN
+    __sanitizer_start_switch_fiber(&from->asan_fake, to->base, to->bytes);
+#endif
+#ifdef TR__TSAN
+    __tsan_switch_to_fiber(to->tsan_fiber, 0);
+#endif
+    tr__switch(&from->sp, to->sp);
+    tr__stack_entered(NULL, from);
 }
 
 void tr__stack_abandon(tr__home *home, tr__stack *stack)

@@ -2,10 +2,11 @@
  *
  * Invariants
  *  1. A stack belongs to one core (its thread) from tr__stack_create to tr__stack_destroy.
- *  2. tr__stack_enter (from the scheduler's own stack) and tr__stack_leave (from a process's stack) are the
- *     only ways
- *     across; they tell AddressSanitizer, ThreadSanitizer and valgrind.
+ *  2. tr__stack_enter (from the scheduler's own stack), tr__stack_leave (back to it) and tr__stack_cross (from one process's
+ *     stack to another's) are the only ways across; they tell AddressSanitizer, ThreadSanitizer and valgrind.
  *  3. tr__stack_reset drops whatever frames are on a stack that is not running; it is then as new, its catches and its timer forgotten.
+ *  4. The tops of stacks made one after the other differ in their low 14 bits (colours), or the busiest lines of all of them would
+ *     meet in the same few sets of the caches.
  * The guard is wide because library frames compiled without stack-clash protection can step over one page.
  * Limits: two mappings a stack, so vm.max_map_count (65530) bounds them; the node refuses earlier
  * (stack_max).
@@ -13,15 +14,19 @@
 #ifndef TROUPE_SYS_STACK_H
 #define TROUPE_SYS_STACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct tr__stack {
     void *sp;               /* where it stands while it is not running */
     struct tr__stack *next; /* in its core's cache */
     char *base;             /* lowest usable byte; the guard is below */
-    size_t bytes;
+    size_t bytes;           /* of frames */
+    size_t mapped;          /* of frames and colour */
     void (*entry)(void);
-    struct tr__catch *catch_top;       /* of the frames on it; the core's */
+    struct tr__catch *catch_top; /* of the frames on it; the core's */
+    const char *guard;           /* the core's: tr__guard_begin */
+    bool guarded;
     struct tr__wheel_node *park_timer; /* lives in a frame on it; the core's */
     void *asan_fake;
     void *tsan_fiber;
@@ -47,7 +52,9 @@ void tr__home_init(tr__home *home);
 void tr__stack_enter(tr__home *home, tr__stack *stack);
 /** From the stack: back to the scheduler; returns when entered again. */
 void tr__stack_leave(tr__home *home, tr__stack *stack);
-/** The same for the last time before a reset: its frames will never run again. */
+/** From one stack to another; returns when the first is entered or crossed to again. */
+void tr__stack_cross(tr__stack *from, tr__stack *to);
+/** tr__stack_leave for the last time before a reset: its frames will never run again. */
 void tr__stack_abandon(tr__home *home, tr__stack *stack) __attribute__((noreturn));
 /** First thing in entry. */
 void tr__stack_entered(tr__home *home, tr__stack *stack);

@@ -301,7 +301,7 @@ static void statem(int64_t count)
     sum out = {0};
     for (int64_t i = 0; i < count; i += BATCH) {
         for (int k = 0; k < BATCH; k++) {
-            TR_ASSERT(tr_gen_server_cast(tr_to(started.pid), TR_MSG(add, .by = 1)) == TR_OK);
+            TR_ASSERT(TR_CAST(started.pid, add, .by = 1) == TR_OK);
         }
         TR_ASSERT(TR_CALL(started.pid, TR_INFINITY, sum, &out, add, .by = 0) == TR_OK);
     }

@@ -74,6 +74,23 @@ class Generating(unittest.TestCase):
                     self.assertNotIn(b"BAD STEP", answer.stdout)
 
 
+class Masking(unittest.TestCase):
+    DEFECT = "3 ctl smcast = ok\n3 m cast e1 in a\n4 m info {timeout,#?,{timeout,h}} in b\n5 m info x in b\n"
+
+    def test_the_known_defect_hides_what_follows_it(self):
+        self.assertTrue(fuzz.masked(self.DEFECT, "3 ctl smcast = ok\n3 m cast e1 in a\n4 m {timeout,h} ht in b\n"))
+
+    def test_it_hides_nothing_before_its_op_and_no_end_of_the_runner(self):
+        self.assertFalse(fuzz.masked(self.DEFECT, "3 ctl smcast = ok\n4 m {timeout,h} ht in b\n"))
+        self.assertFalse(fuzz.masked(self.DEFECT, "3 ctl smcast = ok\n3 m cast e1 in a\n(status 1) abort\n"))
+
+    def test_a_defect_of_the_runner_and_a_timeout_with_a_name_hide_nothing(self):
+        self.assertFalse(fuzz.masked("3 ctl smcast = ok\n", self.DEFECT))
+        named = "4 m info {timeout,#t1,x} in b\n"
+        self.assertFalse(fuzz.masked(named, "4 m {timeout,h} ht in b\n"))
+        self.assertFalse(fuzz.masked(self.DEFECT, self.DEFECT))
+
+
 class Fuzzing(unittest.TestCase):
     def setUp(self):
         room = tempfile.TemporaryDirectory()

@@ -432,6 +432,48 @@ SCENE(gen_event, sys_shows_the_state_of_each_handler)
     TERM_IS(state, "[{bare,undefined,4},{noter,a,1}]");
 }
 
+typedef struct wanted {
+    int seen;
+    const char *crashes;
+} wanted;
+
+static void replaces(tr_event_id who, void *self, void *ctx)
+{
+    const wanted *how = ctx;
+    noter *state = self;
+    if (who.handler == noter_of("a").handler) { /* the others are of other types */
+        say("replaces %s %d", tr_term_text(who.id), state->seen);
+        state->seen = how->seen;
+        TR_CHECK(how->crashes == NULL || strcmp(how->crashes, state->name) != 0);
+    }
+}
+
+/* gen_event_SUITE: replace_state */
+SCENE(gen_event, states_are_replaced_but_those_of_handlers_where_that_crashes)
+{
+    tr_term state;
+    wanted how = {.seen = 7};
+    manager_starts();
+    adds("a");
+    adds("b");
+    EXPECT(tr_gen_event_add_handler(events, TR_EVENT(bare), tr_atom("unused"), NULL) == TR_OK);
+    EXPECT(tr_gen_event_replace_state(events, replaces, &how, 1000) == TR_OK);
+    EXPECT(tr_sys_get_state(events, 1000, &state) == TR_OK);
+    TERM_IS(state, "[{bare,undefined,4},{noter,b,7},{noter,a,7}]");
+    how = (wanted){.seen = 9, .crashes = "b"};
+    EXPECT(tr_gen_event_replace_state(events, replaces, &how, 1000) == TR_OK);
+    EXPECT(tr_sys_get_state(events, 1000, &state) == TR_OK);
+    TERM_IS(state, "[{bare,undefined,4},{noter,b,7},{noter,a,9}]");
+    EXPECT(tr_sys_suspend(events, 1000) == TR_OK);
+    how = (wanted){.seen = 1};
+    EXPECT(tr_gen_event_replace_state(events, replaces, &how, 1000) == TR_OK);
+    EXPECT(tr_sys_resume(events, 1000) == TR_OK);
+    asks("b", STAY, 1);
+    EXPECT(tr_gen_event_replace_state(tr_to_name(tr_atom("nobody")), replaces, &how, 1000) == TR_E_NOPROC);
+    SAID("a init a", "b init b", "replaces b 0", "replaces a 0", "replaces b 7", "replaces a 7",
+         "replaces b 7", "replaces a 9", "b call 1", "= 2");
+}
+
 /* Whatever holds the events when it is killed goes with it. */
 SCENE(gen_event, a_killed_manager_leaves_nothing)
 {

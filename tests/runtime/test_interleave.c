@@ -4,7 +4,8 @@
  * ThreadSanitizer and to the comments beside each access. The machines mirror, function by function:
  *   runtime/core/mailbox.c  tr__inbox_push     P_LOAD (the load of the word), P_SWAP (compare-and-swap; from IDLE: schedule)
  *                           tr__fetch          O_LOOK (has_mail), O_TAKE (the exchange)
- *                           tr__inbox_rest     O_REST (the compare-and-swap EMPTY -> IDLE)
+ *   runtime/core/process.h  tr__inbox_rest     O_REST (the compare-and-swap EMPTY -> IDLE)
+ *   runtime/core/mailbox.h  tr__hand_over      P_SWAP (the compare-and-swap IDLE -> EMPTY), P_QUEUE (the owner's queue), P_SCHEDULE
  *   runtime/core/bury.c     inbox_close        O_CLOSE (the exchange)
  *   runtime/core/table.c    tr__table_take/open  O_REOPEN (the slot's next life: another tag)
  *   runtime/core/core.c     inbox_push + tr__core_wake   S_PUSH (the swap), S_LOOK (load of sleeping), S_WAKE (exchange, async_send)
@@ -107,7 +108,7 @@ static bool explore(const machine *of, const void *initial, uint64_t *states)
 
 enum { EMPTY, IDLE, CLOSED, FIRST_MESSAGE };
 enum { SENDERS = 2, EACH = 2, MESSAGES = SENDERS * EACH };
-enum { P_LOAD, P_SWAP, P_END };
+enum { P_LOAD, P_SWAP, P_QUEUE, P_SCHEDULE, P_END };
 enum { O_LOOK, O_TAKE, O_REST, O_WAIT, O_CLOSE, O_REOPEN, O_SECOND_LIFE, O_SECOND_TAKE, O_END };
 
 typedef enum mailbox_mutation {
@@ -117,6 +118,9 @@ typedef enum mailbox_mutation {
     NO_TAG,           /* the word does not tell lives apart: the next tenant gets the mail  */
     TAKE_LEAVES_IDLE, /* fetching says IDLE though the owner goes on                        */
     FORGET_SCHEDULE,  /* the sender that found IDLE does not schedule                       */
+    HAND_TO_RUNNING,  /* hands over to one that runs, too: two touch its queue              */
+    SCHEDULE_FIRST,   /* schedules before it queues: two touch its queue                    */
+    HAND_BY_STORE,    /* takes it out of its rest without comparing: so does another        */
 } mailbox_mutation;
 
 typedef struct mailbox {
@@ -128,22 +132,31 @@ typedef struct mailbox {
     uint8_t taken[MESSAGES];
     uint8_t refused[MESSAGES];
     uint8_t wrong_life;
+    uint8_t wrong_order;   /* a message of a sender was handled before an earlier one of his */
+    uint8_t hands;         /* senders that own it: between taking it out of its rest and scheduling it */
+    uint8_t queue;         /* what was handed over: a chain as the inbox's, or EMPTY */
+    uint8_t done[SENDERS]; /* of his messages */
     /* owner */
     uint8_t owner, handled;
     /* senders */
     uint8_t at[SENDERS], sent[SENDERS], saw_top[SENDERS], saw_tag[SENDERS];
     uint8_t mutation;
+    uint8_t handers; /* the senders that hand over when they can: those with a core */
 } mailbox;
 
+/* Oldest first. */
 static void take_chain(mailbox *box, uint8_t top, uint8_t life)
 {
-    while (top >= FIRST_MESSAGE) {
-        uint8_t message = (uint8_t)(top - FIRST_MESSAGE);
-        box->taken[message]++;
-        box->wrong_life |= life != 0; /* all were meant for the first life */
-        box->handled++;
-        top = box->next[message];
+    if (top < FIRST_MESSAGE) {
+        return;
     }
+    uint8_t message = (uint8_t)(top - FIRST_MESSAGE);
+    take_chain(box, box->next[message], life);
+    box->taken[message]++;
+    box->wrong_life |= life != 0; /* all were meant for the first life */
+    box->wrong_order |= box->done[message / EACH] > message % EACH;
+    box->done[message / EACH] = (uint8_t)(message % EACH);
+    box->handled++;
 }
 
 static void refuse_chain(mailbox *box, uint8_t top)
@@ -154,6 +167,46 @@ static void refuse_chain(mailbox *box, uint8_t top)
     }
 }
 
+/* Does the compare-and-swap of the short way succeed now? */
+static bool hands_over(const mailbox *box, int who)
+{
+    if ((box->handers >> who & 1) == 0 || box->saw_tag[who] != 0) {
+        return false;
+    }
+    bool was_idle = box->saw_top[who] == IDLE;
+    bool is_idle = box->top == IDLE && box->tag == 0;
+    return (was_idle &&
+            (is_idle || (box->mutation == HAND_BY_STORE && box->tag == 0 && box->top == EMPTY))) ||
+           (box->mutation == HAND_TO_RUNNING && box->saw_top[who] == EMPTY && box->top == EMPTY &&
+            box->tag == 0);
+}
+
+static void sent_one(mailbox *box, int who)
+{
+    box->sent[who]++;
+    box->at[who] = box->sent[who] == EACH ? P_END : P_LOAD;
+}
+
+static bool hand_over_step(mailbox *box, int who)
+{
+    bool queues = box->at[who] == P_QUEUE;
+    if (queues) {
+        uint8_t message = (uint8_t)(who * EACH + box->sent[who]);
+        box->next[message] = box->queue;
+        box->queue = (uint8_t)(FIRST_MESSAGE + message);
+        box->wrong_life |= box->runs != 0; /* somebody else may be at its queue */
+    } else {
+        box->hands--;
+        box->runs++;
+    }
+    if (queues == (box->mutation == SCHEDULE_FIRST)) {
+        sent_one(box, who);
+    } else {
+        box->at[who] = queues ? P_SCHEDULE : P_QUEUE;
+    }
+    return true;
+}
+
 static bool sender_step(mailbox *box, int who)
 {
     if (box->at[who] == P_LOAD) {
@@ -162,10 +215,19 @@ static bool sender_step(mailbox *box, int who)
         box->at[who] = P_SWAP;
         return true;
     }
+    if (box->at[who] == P_QUEUE || box->at[who] == P_SCHEDULE) {
+        return hand_over_step(box, who);
+    }
     if (box->at[who] != P_SWAP) {
         return false;
     }
     uint8_t message = (uint8_t)(who * EACH + box->sent[who]);
+    if (hands_over(box, who)) {
+        box->top = EMPTY;
+        box->hands++;
+        box->at[who] = box->mutation == SCHEDULE_FIRST ? P_SCHEDULE : P_QUEUE;
+        return true;
+    }
     bool other_life = box->mutation != NO_TAG && box->saw_tag[who] != 0;
     if (other_life || box->saw_top[who] == CLOSED) {
         box->refused[message]++;
@@ -178,9 +240,15 @@ static bool sender_step(mailbox *box, int who)
         box->at[who] = P_LOAD; /* the swap failed */
         return true;
     }
-    box->sent[who]++;
-    box->at[who] = box->sent[who] == EACH ? P_END : P_LOAD;
+    sent_one(box, who);
     return true;
+}
+
+/* What was handed over is handled before anything that is fetched. */
+static void take_queue(mailbox *box)
+{
+    take_chain(box, box->queue, box->tag);
+    box->queue = EMPTY;
 }
 
 /* Dies after it has handled one message fewer than all, so that closing races with the last ones. */
@@ -188,6 +256,7 @@ static bool owner_step(mailbox *box)
 {
     switch (box->owner) {
     case O_LOOK:
+        take_queue(box);
         box->owner = box->handled >= MESSAGES - 1 ? O_CLOSE : box->top != EMPTY ? O_TAKE : O_REST;
         return true;
     case O_TAKE:
@@ -239,8 +308,10 @@ static bool mailbox_step(void *state, int thread)
 static bool mailbox_holds(const void *state, bool final)
 {
     const mailbox *box = state;
-    if (box->runs > 1 || box->wrong_life || (box->runs == 0) != (box->owner == O_WAIT && box->top == IDLE)) {
-        return false; /* run by two, by the wrong one, or idle while somebody runs it */
+    int owners = box->runs + box->hands;
+    if (owners > 1 || box->wrong_life || box->wrong_order ||
+        (owners == 0) != (box->owner == O_WAIT && box->top == IDLE)) {
+        return false; /* run by two, by the wrong one, out of order, or idle while somebody runs it */
     }
     int settled = 0;
     for (int i = 0; i < MESSAGES; i++) {
@@ -252,11 +323,25 @@ static bool mailbox_holds(const void *state, bool final)
     return !final || settled == MESSAGES;
 }
 
-static bool mailbox_is_good(mailbox_mutation mutation, uint64_t *states)
+static bool mailbox_holds_with(mailbox_mutation mutation, uint8_t handers, uint64_t *states)
 {
     static const machine of = {sizeof(mailbox), 1 + SENDERS, mailbox_step, mailbox_holds};
-    mailbox initial = {.top = EMPTY, .runs = 1, .mutation = (uint8_t)mutation};
+    mailbox initial = {
+        .top = EMPTY, .queue = EMPTY, .runs = 1, .mutation = (uint8_t)mutation, .handers = handers};
     return explore(&of, &initial, states);
+}
+
+/* None, one, or both of the senders hand over. */
+static bool mailbox_is_good(mailbox_mutation mutation, uint64_t *states)
+{
+    bool good = true;
+    *states = 0;
+    for (uint8_t handers = 0; handers < 1 << SENDERS && good; handers++) {
+        uint64_t some;
+        good = mailbox_holds_with(mutation, handers, &some);
+        *states += some;
+    }
+    return good;
 }
 
 Test(interleave, the_mailbox_word_settles_each_message_once_in_every_order)
@@ -269,7 +354,7 @@ Test(interleave, the_mailbox_word_settles_each_message_once_in_every_order)
 Test(interleave, each_mutation_of_the_mailbox_word_is_caught)
 {
     uint64_t states;
-    for (mailbox_mutation mutation = REST_BY_STORE; mutation <= FORGET_SCHEDULE; mutation++) {
+    for (mailbox_mutation mutation = REST_BY_STORE; mutation <= HAND_BY_STORE; mutation++) {
         cr_expect(!mailbox_is_good(mutation, &states), "mutation %d survived", (int)mutation);
     }
 }

@@ -1,4 +1,5 @@
 /* N copies of one child, found by key without a message. */
+#include "runtime/otp/supervisor.h"
 #include "tests/runtime/tree.h"
 
 #define PARTS tr_atom("parts")
@@ -266,5 +267,139 @@ TREE_TEST(partition_supervisor, nests_in_a_tree_and_comes_back_with_it)
     cr_expect(tr_is_alive(tr_partition_at(PARTS, 0)) && tr_is_alive(tr_partition_at(PARTS, 1)));
     tree_stop(top);
     cr_expect_eq(tr_partition_count(PARTS), 0);
+    tree.text[0] = '\0';
+}
+
+/* ---- resizing (Elixir 1.18) ---- */
+
+static size_t active_partitions(void)
+{
+    tr_child_counts counts = {0};
+    cr_expect_eq(tr_supervisor_count_children(tr_to_name(PARTS), &counts), TR_OK);
+    return counts.active;
+}
+
+static void resizes(uint32_t to, uint32_t from)
+{
+    uint32_t before = 99;
+    cr_expect_eq(tr_partition_resize(PARTS, to, &before), TR_OK);
+    cr_expect_eq(before, from);
+    cr_expect_eq(tr_partition_count(PARTS), to);
+    cr_expect_eq(active_partitions(), to);
+    for (uint32_t i = 0; i < 10; i++) {
+        cr_expect_eq(tr_partition_at(PARTS, i) != TR_NO_PID, i < to);
+        cr_expect_eq(tr_partition_whereis(PARTS, tr_int(i)), tr_partition_at(PARTS, to == 0 ? 0 : i % to));
+    }
+}
+
+/* partition_supervisor_test, resize!/1: resizes the number of children */
+TREE_TEST(partition_supervisor, resizes_the_number_of_children)
+{
+    parts_start(options(8));
+    tr_pid kept = tr_partition_at(PARTS, 2), stopped = tr_partition_at(PARTS, 3);
+    resizes(8, 8);
+    resizes(3, 8);
+    cr_expect(tr_partition_at(PARTS, 2) == kept && !tr_is_alive(stopped));
+    resizes(5, 3);
+    cr_expect(tr_partition_at(PARTS, 2) == kept && tr_partition_at(PARTS, 3) != stopped);
+    resizes(8, 5);
+    uint32_t before = 99;
+    cr_expect_eq(tr_partition_resize(PARTS, 9, &before), TR_E_BADARG);
+    cr_expect_eq(tr_partition_resize(PARTS, UINT32_MAX, NULL), TR_E_BADARG);
+    cr_expect_eq(tr_partition_resize(tr_atom("nobody"), 1, &before), TR_E_NOPROC);
+    cr_expect_eq(before, 99);
+    cr_expect(tr_partition_count(PARTS) == 8 && active_partitions() == 8);
+    tree.text[0] = '\0';
+}
+
+/* partition_supervisor_test: raises on lookup after resizing to zero */
+TREE_TEST(partition_supervisor, keys_lead_nowhere_after_resizing_to_none)
+{
+    tr_pid top = parts_start(options(3));
+    resizes(0, 3);
+    cr_expect_eq(tr_partition_whereis(PARTS, tr_atom("any")), TR_NO_PID);
+    actor_told out;
+    cr_expect_eq(TR_CALL(tr_partition_whereis(PARTS, tr_int(7)), 1000, actor_told, &out, actor_ask),
+                 TR_E_NOPROC);
+    tree_children_are(top, "2:stopped 1:stopped 0:stopped");
+    resizes(2, 0);
+    tree_stop(top);
+    cr_expect_eq(tr_partition_resize(PARTS, 1, NULL), TR_E_NOPROC);
+    tree.text[0] = '\0';
+}
+
+TREE_TEST(partition_supervisor, resizing_goes_in_order_of_ids_and_skips_what_is_as_it_shall_be)
+{
+    tr_pid top = parts_start(options(4));
+    tree_trace("w0+ w1+ w2+ w3+");
+    cr_expect_eq(tr_supervisor_terminate_child(tr_to(top), tr_int(2)).err, TR_OK);
+    cr_expect_eq(tr_partition_resize(PARTS, 1, NULL), TR_OK);
+    tree_trace("w2-shutdown w1-shutdown w3-shutdown");
+    cr_expect_eq(tr_supervisor_restart_child(tr_to(top), tr_int(2)).err, TR_OK);
+    cr_expect_eq(tr_partition_at(PARTS, 2), TR_NO_PID);
+    cr_expect_eq(tr_partition_resize(PARTS, 4, NULL), TR_OK);
+    tree_trace("w2+ w1+ w3+");
+}
+
+/* The ones that are running stay, the size is what it was, and the next attempt goes on from there. */
+TREE_TEST(partition_supervisor, a_partition_that_does_not_start_leaves_the_size)
+{
+    parts_start(options(4));
+    resizes(1, 4);
+    actor_fails("w2", 1, ACTOR_STOPS);
+    uint32_t before = 99;
+    cr_expect_eq(tr_partition_resize(PARTS, 4, &before), TR_E_EXIT);
+    cr_expect(before == 99 && tr_partition_count(PARTS) == 1 && active_partitions() == 2);
+    cr_expect_eq(tr_partition_at(PARTS, 1), TR_NO_PID);
+    resizes(4, 1);
+    tree.text[0] = '\0';
+}
+
+TREE_TEST(partition_supervisor, a_deleted_partition_is_not_resized)
+{
+    tr_pid top = parts_start(options(3));
+    resizes(1, 3);
+    cr_expect_eq(tr_supervisor_delete_child(tr_to(top), tr_int(2)).err, TR_OK);
+    cr_expect_eq(tr_partition_resize(PARTS, 3, NULL), TR_E_NOT_FOUND);
+    cr_expect_eq(tr_partition_count(PARTS), 1);
+    cr_expect_eq(tr_partition_resize(PARTS, 2, NULL), TR_OK);
+    cr_expect_eq(tr_partition_count(PARTS), 2);
+    tree.text[0] = '\0';
+}
+
+static void resizes_often(const void *arg)
+{
+    uint32_t size = *(const uint32_t *)arg;
+    for (int i = 0; i < 20; i++) {
+        cr_expect_eq(tr_partition_resize(PARTS, (size + (uint32_t)i) % 6, NULL), TR_OK);
+        tr_yield();
+    }
+}
+
+/* Each is one step of the supervisor, also when who asked for it is killed meanwhile. */
+TREE_TEST(partition_supervisor, resizes_of_many_do_not_mix)
+{
+    tr_ref ends[3];
+    tr_pid pids[3];
+    parts_start(options(5));
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_expect_eq(tr_spawn(&(tr_spawn_opts){.monitor = &ends[i]}, resizes_often, &i, sizeof i, &pids[i]),
+                     TR_OK);
+    }
+    tr_yield();
+    tr_exit_signal(tr_to(pids[0]), TR_ATOM(KILL));
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_expect_neq(tr_receive_ref(ends[i], 60000), NULL);
+    }
+    cr_expect_eq(active_partitions(), tr_partition_count(PARTS));
+    resizes(5, tr_partition_count(PARTS));
+    tree.text[0] = '\0';
+}
+
+TREE_TEST(partition_supervisor, other_supervisors_have_no_size)
+{
+    tr_pid top = tree_start(TREE(.strategy = TR_ONE_FOR_ONE), ACTOR("a"));
+    cr_expect_eq(tr__supervisor_resize(tr_to(top), 0).err, TR_E_BADARG);
+    tree_children_are(top, "a");
     tree.text[0] = '\0';
 }

@@ -174,6 +174,116 @@ SCENE(timer_simple, apply_interval2)
     EXPECT(no_tick_for(3000));
 }
 
+/* ---- apply_repeatedly ---- */
+
+/* As an interval, when what it runs is shorter. */
+SCENE(timer_simple, apply_repeatedly1)
+{
+    tr_pid self = tr_self();
+    tr_ref interval = tr_apply_repeatedly(1000, tells_its_starter, &self, sizeof self);
+    for (int i = 0; i < 3; i++) {
+        EXPECT(ticks_after(1000));
+    }
+    EXPECT(tr_cancel_interval(interval) == TR_OK);
+    EXPECT(no_tick_for(3000));
+}
+
+/* What it runs takes longer than the period: the next one waits for it. */
+SCENE(timer_simple, apply_repeatedly2)
+{
+    tr_pid self = tr_self();
+    tr_ref interval = tr_apply_repeatedly(1, tells_slowly, &self, sizeof self);
+    tr_sleep(2500);
+    EXPECT(tr_cancel_interval(interval) == TR_OK);
+    for (int i = 0; i < 3; i++) {
+        EXPECT(ticks_after(0));
+    }
+    EXPECT(no_tick_for(3000));
+}
+
+struct slow_at_first {
+    tr_pid starter;
+    int64_t until_ms;
+};
+
+/* The first one takes two and a half periods, the others no time. */
+static void is_slow_at_first(const void *arg)
+{
+    const struct slow_at_first *how = arg;
+    TR_SEND(how->starter, tick, .number = 1);
+    if (tr_now_ms() < how->until_ms) {
+        tr_sleep(2500);
+    }
+}
+
+SCENE(timer_simple, apply_repeatedly_makes_up_for_what_is_late)
+{
+    struct slow_at_first how = {tr_self(), tr_now_ms() + 1500};
+    tr_ref interval = tr_apply_repeatedly(1000, is_slow_at_first, &how, sizeof how);
+    EXPECT(ticks_after(1000));
+    EXPECT(ticks_after(2500) && ticks_after(0)); /* of 2000 and 3000, at 3500 */
+    EXPECT(ticks_after(500) && ticks_after(1000));
+    EXPECT(tr_cancel_interval(interval) == TR_OK);
+    EXPECT(no_tick_for(3000));
+}
+
+/* Also those that are owed do not run after it was cancelled, and nothing stays behind. */
+SCENE(timer_simple, apply_repeatedly_ends_with_its_interval)
+{
+    tr_pid self = tr_self();
+    tr_node_stats before, after;
+    tr_node_stats_get(&before);
+    tr_ref interval = tr_apply_repeatedly(100, tells_slowly, &self, sizeof self);
+    EXPECT(ticks_after(100));
+    tr_sleep(500);
+    EXPECT(tr_cancel_interval(interval) == TR_OK);
+    EXPECT(no_tick_for(5000));
+    tr_node_stats_get(&after);
+    EXPECT(after.processes == before.processes && after.timers == before.timers);
+}
+
+static void repeats_for_its_starter(const void *arg)
+{
+    (void)tr_apply_repeatedly(500, tells_its_starter, arg, sizeof(tr_pid));
+    tr_sleep(1200);
+}
+
+SCENE(timer_simple, apply_repeatedly_ends_with_who_set_it)
+{
+    tr_pid self = tr_self(), pid;
+    tr_node_stats stats;
+    EXPECT(tr_spawn(NULL, repeats_for_its_starter, &self, sizeof self, &pid) == TR_OK);
+    EXPECT(ticks_after(500) && ticks_after(500));
+    EXPECT(no_tick_for(3000));
+    tr_node_stats_get(&stats);
+    EXPECT(stats.timers == 0);
+}
+
+static void crashes_for_its_starter(const void *arg)
+{
+    tells_its_starter(arg);
+    tr_exit(tr_atom("oops"));
+}
+
+SCENE(timer_simple, apply_repeatedly_goes_on_after_a_crash_and_with_period_zero)
+{
+    tr_pid self = tr_self();
+    tr_ref interval = tr_apply_repeatedly(0, crashes_for_its_starter, &self, sizeof self);
+    EXPECT(ticks_after(1) && ticks_after(1));
+    EXPECT(tr_cancel_interval(interval) == TR_OK);
+    EXPECT(no_tick_for(3000));
+}
+
+SCENE(timer_simple, apply_repeatedly_invalid_args)
+{
+    tr_node_stats before, after;
+    tr_node_stats_get(&before);
+    EXPECT(tr_ref_equal(tr_apply_repeatedly(-1, waits_for_ever, NULL, 0), TR_NO_REF));
+    EXPECT(tr_ref_equal(tr_apply_repeatedly(INT64_MIN, waits_for_ever, NULL, 0), TR_NO_REF));
+    tr_node_stats_get(&after);
+    EXPECT(after.processes == before.processes && after.timers == before.timers);
+}
+
 SCENE(timer_simple, send_interval2)
 {
     tr_ref interval = tr_send_interval(1000, tr_to(tr_self()), TR_MSG(tick, 1));

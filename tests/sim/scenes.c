@@ -1,5 +1,9 @@
 /* scenes.c: plays scenes under seeds: sim_scenes [--plant NAME] [--scene NAME] FIRST COUNT, and --list (scenes), --plants.
- * The first seed that fails is printed with its one command, and the program ends with 1; a crash ends it by its signal. */
+ * The first seed that fails is printed with its one command, and the program ends with 1.
+ *
+ * Each run is a process of its own, begun from the same state: what the runtime keeps for the life of a program (atoms,
+ * tables made ready once) takes locks the first time only, so a second run in one program would have another schedule, and
+ * its seed alone would not replay it. */
 #include "tests/sim/scene.h"
 
 #include <inttypes.h>
@@ -7,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { VIRTUAL_MINUTES = 60 };
@@ -99,6 +105,25 @@ static void crashed(int number)
     raise(number);
 }
 
+/* A child that fails or crashes prints how it is replayed. */
+static void play_apart(tr_main_fn run)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* one that hangs does not outlive who waits for it */
+        signal(SIGSEGV, crashed);
+        signal(SIGABRT, crashed);
+        play(run);
+        if (failed) {
+            say_replay();
+        }
+        exit(failed ? 1 : 0);
+    }
+    (void)CHECK(child > 0 && waitpid(child, &status, 0) == child);
+    failed = failed || status != 0;
+}
+
 static void play_seed(uint64_t seed, const char *only)
 {
     const char *plant = getenv("TROUPE_SIM_PLANT");
@@ -109,10 +134,7 @@ static void play_seed(uint64_t seed, const char *only)
         if (only == NULL || strcmp(only, scenes[i].name) == 0) {
             snprintf(replay, sizeof(replay), "failed: sim_scenes%s%s --scene %s %" PRIu64 " 1\n",
                      plant == NULL ? "" : " --plant ", plant == NULL ? "" : plant, scenes[i].name, seed);
-            play(scenes[i].run);
-            if (failed) {
-                say_replay();
-            }
+            play_apart(scenes[i].run);
         }
     }
 }
@@ -160,8 +182,6 @@ int main(int argc, char **argv)
     if (argc - at != 2) {
         return usage();
     }
-    signal(SIGSEGV, crashed);
-    signal(SIGABRT, crashed);
     uint64_t first = strtoull(argv[at], NULL, 10), count = strtoull(argv[at + 1], NULL, 10);
     for (uint64_t seed = first; seed < first + count && !failed; seed++) {
         play_seed(seed, only);

@@ -135,6 +135,7 @@ class Sweep:
             self.note(found is not None, "plant %s is not found by %d seeds" % (plant, seeds))
             if found is not None:
                 print("%s %d%s" % (plant, found, "" if found == seed else "   (plants.txt says %s)" % seed), flush=True)
+                self.note(self.plant_found(plant, found, 1) == found, "plant %s: seed %d alone does not replay it" % (plant, found))
                 good, text = self.scenes_of(found, 1)
                 self.note(good, "without its plant: " + text)
 

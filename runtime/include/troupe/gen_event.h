@@ -143,6 +143,13 @@ TR_MUST_CHECK tr_err tr_gen_event_swap_sup_handler(tr_dest dest, tr_event_id who
 /** The handlers, newest first; array and ids on the caller's scratch. */
 TR_MUST_CHECK tr_err tr_gen_event_which_handlers(tr_dest dest, const tr_event_id **list, size_t *count);
 
+/** What fn makes of a handler's state: who tells whose, self is its memory. */
+typedef void (*tr_event_replace_fn)(tr_event_id who, void *self, void *ctx);
+/** As tr_sys_replace_state, for each handler, newest first; dest must be a manager. A crash in fn leaves that handler's
+ *  state as it was, and tells nobody, as in OTP. */
+TR_MUST_CHECK tr_err tr_gen_event_replace_state(tr_dest dest, tr_event_replace_fn fn, void *ctx,
+                                                int64_t timeout_ms);
+
 /** Asks one handler. Takes request (which has no blobs). Returns as tr_gen_server_call. Errors: TR_E_NOT_FOUND (reason
  *  bad_module: no such handler), TR_E_EXIT (it crashed: {'EXIT', Reason}; or the manager ended). Blocks: parks. */
 TR_MUST_CHECK tr_err tr_gen_event_call(tr_dest dest, tr_event_id who, tr_msg *request, int64_t timeout_ms,

@@ -190,14 +190,18 @@ TR_MUST_CHECK tr_err tr_gen_server_call(tr_dest dest, tr_msg *request, int64_t t
 /** Typed: counter_value out; err = TR_CALL(pid, 5000, counter_value, &out, counter_add, .by = 1); Members of
  *  out that are terms or blobs live until the running callback returns. TR_E_TYPE when the answer is
  *  something else. */
-#define TR_CALL(dest, timeout_ms, R, out, T, ...) \
-    tr__call_typed(TR_DEST(dest), TR_MSG(T, __VA_ARGS__), (timeout_ms), TR_TYPE(R), (1 ? (out) : (R *)NULL))
+#define TR_CALL(dest, timeout_ms, R, out, T, ...)                                         \
+    tr__call_with(TR_DEST(dest), TR_TYPE(T), &(T){__VA_ARGS__}, (timeout_ms), TR_TYPE(R), \
+                  (1 ? (out) : (R *)NULL))
 tr_err tr__call_typed(tr_dest dest, tr_msg *request, int64_t timeout_ms, const tr_type *type, void *out);
+tr_err tr__call_with(tr_dest dest, const tr_type *request, const void *payload, int64_t timeout_ms,
+                     const tr_type *type, void *out);
 
 /** Always TR_OK, also to nobody, as in OTP; TR_E_FULL when the mailbox limit says so. Takes msg. Context: any
  *  thread. */
 tr_err tr_gen_server_cast(tr_dest dest, tr_msg *msg);
-#define TR_CAST(dest, T, ...) tr_gen_server_cast(TR_DEST(dest), TR_MSG(T, __VA_ARGS__))
+#define TR_CAST(dest, T, ...) tr__cast_with(TR_DEST(dest), TR_TYPE(T), &(T){__VA_ARGS__})
+tr_err tr__cast_with(tr_dest dest, const tr_type *type, const void *payload);
 
 /** Stops a server: the request waits behind queued messages. TR_OK when it ended with exactly this reason;
  *  else TR_E_NOPROC, TR_E_TIMEOUT or TR_E_EXIT with *actual (NULL allowed). Blocks: parks. */

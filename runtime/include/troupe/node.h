@@ -67,7 +67,7 @@ size_t tr_report_json(const tr_report *report, char *out, size_t size);
 
 typedef struct tr_node_opts {
     int workers;          /* 0: CPUs allowed by affinity and cgroup quota                      */
-    uint32_t process_max; /* 0: 2^20 ... at most 2^24                                          */
+    uint32_t process_max; /* 0: 2^20 ... at most 2^24. From 4096 on a core may hold up to 62 free ones back */
     uint32_t mailbox_max; /* default of processes; 0: unlimited                                */
     size_t stack_bytes;   /* 0: 64 KiB (256 KiB under AddressSanitizer)                        */
     uint32_t stack_max;   /* stacks alive at once; 0: 16384                                    */

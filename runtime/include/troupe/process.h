@@ -121,7 +121,23 @@ tr_pid tr_parent(void);
 tr_err tr_send(tr_dest dest, const tr_type *type, const void *payload);
 /** The same with a message that exists; takes it, whatever happens. */
 tr_err tr_send_msg(tr_dest dest, tr_msg *msg);
-#define TR_SEND(dest, T, ...) tr_send(TR_DEST(dest), TR_TYPE(T), &(T){__VA_ARGS__})
+/** tr_send to a pid: what TR_SEND makes of one, and the quickest way there is. */
+tr_err tr_send_pid(tr_pid pid, const tr_type *type, const void *payload);
+static inline tr_err tr__send_alias_to(tr_ref alias, const tr_type *type, const void *payload)
+{
+    return tr_send(tr_to_alias(alias), type, payload);
+}
+static inline tr_err tr__send_name(tr_term name, const tr_type *type, const void *payload)
+{
+    return tr_send(tr_to_name(name), type, payload);
+}
+/** TR_SEND(dest, T, .member = value ...): dest as for TR_DEST. */
+#define TR_SEND(dest, T, ...)              \
+    (_Generic((dest), tr_pid               \
+              : tr_send_pid, tr_ref        \
+              : tr__send_alias_to, tr_term \
+              : tr__send_name, tr_dest     \
+              : tr_send)((dest), TR_TYPE(T), &(T){__VA_ARGS__}))
 /** Sends a term as a tr_term_msg. */
 tr_err tr_send_term(tr_dest dest, tr_term value);
 

@@ -141,6 +141,16 @@ void tr_registry_dispatch(tr_registry *registry, tr_term key, tr_dispatch_fn fn,
 TR_MUST_CHECK tr_err tr_registry_dispatch_parallel(tr_registry *registry, tr_term key, tr_dispatch_fn fn,
                                                    const void *arg, size_t arg_bytes);
 
+/* ---- locks ---- */
+
+/** Runs fn(ctx) here while nobody else runs under this key; keys of locks have nothing to do with keys of entries. Others
+ *  wait in order of their asking. A holder that crashes, or is killed, gives it back; one whose registry ends goes on
+ *  unguarded. Do not ask again for a key that one holds: that waits for oneself. (Elixir 1.18's lock, with a time limit.)
+ *  Errors, and fn did not run: TR_E_TIMEOUT; TR_E_NOPROC when the registry does not run, or ended meanwhile; TR_E_STATE
+ *  outside of a process, and with one that tr_registry_new made. Blocks: parks. */
+TR_MUST_CHECK tr_err tr_registry_lock(tr_registry *registry, tr_term key, int64_t timeout_ms,
+                                      void (*fn)(void *ctx), void *ctx);
+
 /* ---- metadata: goes with the registry. Context: any thread ---- */
 
 /** Errors: TR_E_NOT_FOUND; TR_E_NOPROC when the registry does not run. */

@@ -163,8 +163,13 @@ TR_MUST_CHECK tr_err tr_partition_supervisor_start_link(const tr_partition_opts 
 tr_pid tr_partition_whereis(tr_term name, tr_term key);
 /** The same by index; TR_NO_PID when out of range. */
 tr_pid tr_partition_at(tr_term name, uint32_t index);
-/** 0 when there is no such partition supervisor. */
+/** 0 when there is no such partition supervisor, or it was resized to none. */
 uint32_t tr_partition_count(tr_term name);
+/** From now on so many partitions: those above are not found any more and stopped, or they are started again and then
+ *  found; one after the other, in order of their ids. *before (NULL allowed): how many there were. With none, keys lead to
+ *  TR_NO_PID. (Elixir 1.18's resize!) Errors: TR_E_BADARG: more than it started with; TR_E_EXIT: one did not start,
+ *  so the size stays; TR_E_NOT_FOUND: the spec of one was deleted; TR_E_NOPROC. Blocks: parks without limit. */
+TR_MUST_CHECK tr_err tr_partition_resize(tr_term name, uint32_t partitions, uint32_t *before);
 /** Child specs of partition supervisors can be nested in trees: fills *spec (its memory is static or the
  *  caller's opts; both must outlive the tree). */
 void tr_partition_child_spec(const tr_partition_opts *partition, tr_term name, tr_child_spec *spec);

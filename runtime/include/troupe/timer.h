@@ -42,8 +42,12 @@ static inline tr_ref tr_kill_after(int64_t ms, tr_dest dest)
 /** Runs fn(arg) in a fresh process after ms. arg is copied. */
 tr_ref tr_apply_after(int64_t ms, tr_main_fn fn, const void *arg, size_t arg_bytes);
 /** The same every ms (0 is 1), whether the last one has ended or not; ends with tr_cancel_interval or when the calling
- *  process dies. (apply_repeatedly, which waits, is OTP 27's.) */
+ *  process dies. */
 tr_ref tr_apply_interval(int64_t ms, tr_main_fn fn, const void *arg, size_t arg_bytes);
+/** The same, but the next one waits until the last one has ended. Those that are late follow one another at once, until
+ *  as many ran as time has passed for. (OTP 26's apply_repeatedly.) TR_NO_REF also when there is no room for one more
+ *  process. Context: process. */
+tr_ref tr_apply_repeatedly(int64_t ms, tr_main_fn fn, const void *arg, size_t arg_bytes);
 /** Cancels any of these; TR_OK also for unknown references, as in OTP. */
 tr_err tr_cancel_interval(tr_ref timer);
 /** Runs fn(arg) here. Returns: how long it took, in microseconds. Context: any thread. */

@@ -8,6 +8,7 @@ class Supervisor(Generator):
 
     def write(self):
         self.leaves, self.sups, self.parents, self.extra = [], [], {}, 0
+        self.untrapping = set()
         # In lanes of their own the order of a tree is not compared, and supervisors may be killed.
         self.own = self.chance(.35)
         tree = self.sup("top", 0)
@@ -34,6 +35,8 @@ class Supervisor(Generator):
         if self.chance(.15):
             spec["kind"] = "proc"
             spec["opts"]["trap"] = False  # it would take the shutdown for a message, and hold up its supervisor
+        if not spec["opts"]["trap"]:
+            self.untrapping.add(name)
         if self.chance(.1):
             spec["shutdown"] = "brutal_kill"
         if self.own:
@@ -65,8 +68,16 @@ class Supervisor(Generator):
     def worker(self):
         return self.one(self.leaves) if self.leaves else ("top", "top")
 
+    def fail_next(self, times, how, in_the_beginning=False):
+        """Where a failing start ends its supervisor, the worker must trap exits, or the two race: it says that it failed, then
+        ends; its supervisor hears that, then kills it."""
+        names = [name for name, parent in self.leaves
+                 if name not in self.untrapping or (parent == "top" and not in_the_beginning)]
+        if names:
+            self.add("fail", self.one(names), times, how)
+
     def fail_at_start(self):
-        self.add("fail", self.worker()[0], 1, self.pick((3, ["stop", "nope"]), (1, "ignore"), (1, ["error", "boom"])))
+        self.fail_next(1, self.pick((3, ["stop", "nope"]), (1, "ignore"), (1, ["error", "boom"])), in_the_beginning=True)
 
     def kill(self):
         if self.leaves:
@@ -83,7 +94,7 @@ class Supervisor(Generator):
         self.tell("bad")
 
     def fail(self):
-        self.add("fail", self.worker()[0], self.number(1, 3), self.pick((5, ["stop", "nope"]), (1, "ignore"), (1, ["exit", "bang"])))
+        self.fail_next(self.number(1, 3), self.pick((5, ["stop", "nope"]), (1, "ignore"), (1, ["exit", "bang"])))
 
     def admin(self, verb):
         name, parent = self.worker()
