@@ -1,6 +1,8 @@
 #include "api/config/cache.h"
+#include "api/config/changes.h"
 #include "api/config/config.h"
 #include "api/config/records.h"
+#include "api/config/watch.h"
 #include "server/log.h"
 
 #include <stdio.h>
@@ -19,6 +21,7 @@ bool config_setup(const struct settings *settings, char *why, size_t bytes)
     char reason[CONFIG_WHY_BYTES] = "";
 
     config_service = (struct config_service){.settings = settings};
+    config_watch_register();
     config_service.layers =
         config_layers_read(settings, settings->config_json == NULL ? "" : settings->config_json,
                            &config_service.layers_bytes, reason);
@@ -67,6 +70,7 @@ bool config_ready(char *detail, size_t bytes)
 
 void config_teardown(void)
 {
+    config_changes_reset(0);
     tr_snapshot_clear(&config_now);
     free(config_service.layers);
     config_service.layers = NULL;
