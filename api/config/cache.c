@@ -243,7 +243,7 @@ static void load_changes(const config_agent *self)
     config_page *page = tr_alloc(sizeof(*page));
 
     TR_CHECK(config_read(config_sql_recent, NULL, 0, page) == CONFIG_DONE);
-    config_row **rows = tr_alloc((page->count + 1u) * sizeof(*rows));
+    config_row **rows = tr_alloc((page->count + 1u) * sizeof(config_row *));
     const config_row *at = (const config_row *)(const void *)page->rows;
     for (uint32_t i = 0; i < page->count; i++, at = config_row_next(at)) {
         rows[page->count - 1 - i] = (config_row *)(uintptr_t)at;

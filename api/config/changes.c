@@ -77,7 +77,7 @@ void config_changes_add(uint64_t number, config_row *const *rows, size_t count)
         kept.bytes += revision->bytes;
         kept.newest = number;
     }
-    while (kept.bytes > CONFIG_CHANGES_BYTES_MAX) {
+    while (kept.first != NULL && kept.bytes > CONFIG_CHANGES_BYTES_MAX) {
         forget_first();
     }
     pthread_mutex_unlock(&kept.lock);
