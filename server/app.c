@@ -458,7 +458,12 @@ static int run_node(const sigset_t *set)
     static tr_resource end = {.destroy = app_ended};
     tr_spawn_opts spawn = {.label = "app", .resource = &end};
     if (tr_spawn(&spawn, app_main, NULL, 0, &app.root) == TR_OK) {
+        if (!config_watch_files()) {
+            log_event(LOG_WARN, EVENT_SERVICE_FAILED,
+                      log_str("what", "files are not watched: after a change ask for a reload"));
+        }
         serve(set);
+        config_unwatch_files();
     } else {
         app.status = TROUPED_EXIT_BROKEN;
     }

@@ -1,4 +1,6 @@
 #include "api/config/cache_state.h"
+#include "api/config/changes.h"
+#include "api/config/watch.h"
 
 #include "server/log.h"
 #include "server/store/store_writer.h"
@@ -186,6 +188,8 @@ enum config_outcome config_edit_commit(config_agent *self, config_edit *edit)
         put_row(self, edit->rows[i]);
     }
     if (revision != self->revision) {
+        config_changes_add(revision, edit->rows, edit->count);
+        config_watch_wake();
         log_event(LOG_INFO, EVENT_CONFIG_CHANGED, log_uint("revision", revision),
                   log_uint("keys", edit->count));
     }
@@ -232,10 +236,42 @@ static void load(config_agent *self)
     tr_free(page);
 }
 
+/* The latest revisions, for watchers that knew a predecessor. They stand newest first; the last of a page that ended early
+ * may lack rows, and is left out. */
+static void load_changes(const config_agent *self)
+{
+    config_page *page = tr_alloc(sizeof(*page));
+
+    TR_CHECK(config_read(config_sql_recent, NULL, 0, page) == CONFIG_DONE);
+    config_row **rows = tr_alloc((page->count + 1u) * sizeof(config_row *));
+    const config_row *at = (const config_row *)(const void *)page->rows;
+    for (uint32_t i = 0; i < page->count; i++, at = config_row_next(at)) {
+        rows[page->count - 1 - i] = (config_row *)(uintptr_t)at;
+    }
+    size_t from = 0;
+    uint64_t base = page->count == 0 || !page->more ? self->floor : rows[0]->revision;
+    while (from < page->count && rows[from]->revision <= base) {
+        from++;
+    }
+    config_changes_reset(from == page->count ? self->revision : rows[from]->revision - 1);
+    for (size_t end = from; from < page->count; from = end) {
+        while (end < page->count && rows[end]->revision == rows[from]->revision) {
+            end++;
+        }
+        config_changes_add(rows[from]->revision, &rows[from], end - from);
+    }
+    tr_free(rows);
+    tr_free(page);
+}
+
 static void config_agent_init(config_agent *self, const void *arg)
 {
     (void)arg;
     load(self);
+    if (self->revision == 0 || config_changes_newest() != self->revision) {
+        load_changes(self);
+    }
+    config_watch_wake(); /* of what a predecessor wrote and could not publish */
     if (__atomic_load_n(&config_service.synced, __ATOMIC_ACQUIRE) == 0) {
         TR_CHECK(config_agent_take_layers(self, config_service.layers, config_service.layers_bytes, true,
                                           NULL) == CONFIG_DONE);

@@ -157,6 +157,9 @@ struct config_service {
 };
 extern struct config_service config_service;
 
+/** Counts a reload. Context: any thread. */
+void config_reload_count(bool done);
+
 tr_child_spec config_cache_child_spec(void);
 
 #endif

@@ -142,6 +142,7 @@ void config_agent_reload(config_agent *self, const config_reload *reload, config
 
     if (layers == NULL) {
         out->outcome = CONFIG_INVALID;
+        config_reload_count(false);
         out->why = tr_string(why);
         log_event(LOG_WARN, EVENT_CONFIG_RELOAD_FAILED, log_str("reason", why));
         return;
@@ -149,6 +150,7 @@ void config_agent_reload(config_agent *self, const config_reload *reload, config
     out->outcome = (uint32_t)config_agent_take_layers(self, layers, bytes, reload->keep_overrides, out);
     out->revision = self->revision;
     tr_free(layers);
+    config_reload_count(out->outcome == CONFIG_DONE);
     if (out->outcome == CONFIG_DONE) {
         log_event(LOG_INFO, EVENT_CONFIG_RELOADED, log_uint("revision", self->revision),
                   log_uint("added", out->counts[ADDED]), log_uint("changed", out->counts[CHANGED]),

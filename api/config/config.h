@@ -34,6 +34,12 @@ struct route_table config_routes(void);
 /** Reads the layers anew and keeps the overrides; what came of it is logged.  Context: any thread; does not wait. */
 void config_reload_later(void);
 
+/** Reloads by itself when the settings file or --env-file changes (files.h). Returns: false when that cannot be had.
+ *  Context: main thread, while the node runs. */
+bool config_watch_files(void);
+/** Ends that; before the node stops.  Context: main thread. */
+void config_unwatch_files(void);
+
 /** Whether the process is there, with a sentence for /readyz.  Context: any thread. */
 bool config_ready(char *detail, size_t bytes);
 

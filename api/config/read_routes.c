@@ -2,6 +2,7 @@
 #include "api/config/answering.h"
 #include "api/config/config_routes.h"
 #include "api/config/records.h"
+#include "api/config/watch.h"
 #include "server/store/store_writer.h"
 
 #include <stdio.h>
@@ -49,9 +50,14 @@ static void write_map(struct json_out *out, const config_view *view, struct text
 void config_route_map(struct http_request *request)
 {
     struct text prefix = http_request_query(request, "prefix");
+    bool bad = false;
     bool reveal;
 
-    if (!config_reveal(request, &reveal)) {
+    if (config_watch_wanted(request, &bad)) {
+        config_watch_begin(request);
+        return;
+    }
+    if (bad || !config_reveal(request, &reveal)) {
         return;
     }
     const config_view *view = view_now(request);

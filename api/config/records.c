@@ -250,3 +250,50 @@ enum store_status config_sql_history(struct store_tx *tx, const void *arg, void 
     }
     return status == STORE_OK ? STORE_REJECTED : status;
 }
+
+/* A version of a key as a row: its value is where its source says. */
+static int recent_row(void *arg, const struct store_row *row)
+{
+    struct filling *filling = arg;
+    struct text value = column(row, 6);
+    enum config_source source = CONFIG_DEFAULT;
+    bool secret = store_row_int(row, 5) != 0;
+    config_parts parts = {.key = column(row, 0),
+                          .version = (uint64_t)store_row_int(row, 1),
+                          .revision = (uint64_t)store_row_int(row, 2),
+                          .at_ms = store_row_int(row, 3),
+                          .is_new = true};
+
+    if (value.bytes != NULL && !config_source_parse(store_row_text(row, 4, NULL), &source)) {
+        filling->corrupt = true;
+        return 1;
+    }
+    parts.layer_source = source == CONFIG_OVERRIDE ? CONFIG_DEFAULT : source;
+    *(source == CONFIG_OVERRIDE ? &parts.override : &parts.layer) = value;
+    *(source == CONFIG_OVERRIDE ? &parts.override_secret : &parts.layer_secret) = secret;
+    config_row *at = room(filling->page, config_row_bytes(&parts));
+    if (at == NULL) {
+        return 1;
+    }
+    config_row_write(&parts, at);
+    return 0;
+}
+
+enum store_status config_sql_recent(struct store_tx *tx, const void *arg, void *result)
+{
+    struct filling filling = {.page = result};
+    enum store_status status = meta(tx, "floor", &filling.page->floor);
+
+    (void)arg;
+    if (status == STORE_OK) {
+        status =
+            store_tx_query(tx,
+                           "SELECT key, version, revision, at_ms, source, secret, value FROM config_history "
+                           "WHERE revision > ?1 ORDER BY revision DESC, key DESC",
+                           STORE_VALUES(store_int((int64_t)filling.page->floor)), recent_row, &filling);
+    }
+    if (status == STORE_OK && filling.corrupt) {
+        status = STORE_CORRUPT;
+    }
+    return status == STORE_OK ? STORE_REJECTED : status;
+}

@@ -67,6 +67,8 @@ typedef struct config_history_ask {
 
 enum store_status config_sql_commit(struct store_tx *tx, const void *arg, void *result);
 enum store_status config_sql_load(struct store_tx *tx, const void *arg, void *result);
+/** The latest revisions' rows, newest first, as they were seen: a page of config_row. */
+enum store_status config_sql_recent(struct store_tx *tx, const void *arg, void *result);
 enum store_status config_sql_history(struct store_tx *tx, const void *arg, void *result);
 
 static inline struct text config_past_value(const config_past *past)

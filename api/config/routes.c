@@ -4,7 +4,7 @@
 
 #define ROOT "/v1/config"
 
-static const char *const map_query[] = {"prefix", "reveal", NULL};
+static const char *const map_query[] = {"prefix", "reveal", "watch", "since", "wait_ms", NULL};
 static const char *const key_query[] = {"reveal", NULL};
 static const char *const history_query[] = {"limit", "cursor", "reveal", NULL};
 static const char *const reload_query[] = {"keep_overrides", NULL};

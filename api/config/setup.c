@@ -1,7 +1,11 @@
 #include "api/config/cache.h"
+#include "api/config/changes.h"
 #include "api/config/config.h"
+#include "api/config/files.h"
 #include "api/config/records.h"
+#include "api/config/watch.h"
 #include "server/log.h"
+#include "server/metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,11 +18,32 @@ const struct store_schema *config_schemas(size_t *count)
     return &config_schema;
 }
 
+static metric_counter reloads[2]; /* failed, done */
+
+static void reloads_register(void)
+{
+    static const char *const results[] = {"failed", "done"};
+
+    for (size_t i = 0; i < 2; i++) {
+        reloads[i] = metrics_counter(&(struct metric_options){
+            .name = "troupe_config_reloads_total",
+            .help = "Reloads of the configuration's layers, asked for or by a change of a file.",
+            .labels = {{"result", results[i]}}});
+    }
+}
+
+void config_reload_count(bool done)
+{
+    metric_count(reloads[done], 1);
+}
+
 bool config_setup(const struct settings *settings, char *why, size_t bytes)
 {
     char reason[CONFIG_WHY_BYTES] = "";
 
     config_service = (struct config_service){.settings = settings};
+    config_watch_register();
+    reloads_register();
     config_service.layers =
         config_layers_read(settings, settings->config_json == NULL ? "" : settings->config_json,
                            &config_service.layers_bytes, reason);
@@ -41,6 +66,7 @@ static void reload_now(const void *arg)
     (void)arg;
     tr_err err = config_cache_reload(true, RELOAD_TIMEOUT_MS, &told);
     if (err != TR_OK) {
+        config_reload_count(false);
         log_event(LOG_WARN, EVENT_CONFIG_RELOAD_FAILED, log_str("reason", tr_err_text(err)));
     } else if (told.outcome != CONFIG_DONE && told.outcome != CONFIG_INVALID) { /* that is logged already */
         log_event(LOG_WARN, EVENT_CONFIG_RELOAD_FAILED, log_str("reason", "it could not be stored"));
@@ -57,6 +83,16 @@ void config_reload_later(void)
     }
 }
 
+bool config_watch_files(void)
+{
+    return config_files_start(config_service.settings);
+}
+
+void config_unwatch_files(void)
+{
+    config_files_stop();
+}
+
 bool config_ready(char *detail, size_t bytes)
 {
     bool there = tr_whereis(tr_to_name(tr_atom("config"))) != TR_NO_PID;
@@ -67,6 +103,7 @@ bool config_ready(char *detail, size_t bytes)
 
 void config_teardown(void)
 {
+    config_changes_reset(0);
     tr_snapshot_clear(&config_now);
     free(config_service.layers);
     config_service.layers = NULL;

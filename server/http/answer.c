@@ -18,6 +18,7 @@ void answer_init(struct answer *answer)
     answer->body_bytes = 0;
     answer->out_open = false;
     answer->code = PROBLEM_NONE;
+    answer->events = NULL;
     fields_init(&answer->fields);
 }
 
@@ -160,6 +161,15 @@ void http_answer_bytes(struct http_request *request, unsigned status, const char
 void http_answer_empty(struct http_request *request, unsigned status)
 {
     complete(request, status, NULL, NULL, 0);
+}
+
+void http_answer_events(struct http_request *request, http_events *next)
+{
+    if (!answer_of(request)->ready) {
+        http_answer_header(request, "Cache-Control", TEXT("no-store"));
+        answer_of(request)->events = next;
+        complete(request, 200, "text/event-stream", NULL, 0);
+    }
 }
 
 /* ---- problems ---- */
@@ -364,7 +374,7 @@ enum MHD_Result answer_queue(struct http_request *request)
 {
     struct answer *answer = request->own != NULL ? request->own : &request->answer;
     unsigned status = answer->status;
-    struct MHD_Response *response = response_of(answer);
+    struct MHD_Response *response = answer->events != NULL ? stream_response(request) : response_of(answer);
     if (response == NULL) {
         return MHD_NO;
     }

@@ -54,7 +54,11 @@ static void resume_answered(struct http_core *core)
         struct http_request *request = core->resume;
         core->resume = request->resume_next;
         request->resuming = false;
-        if (request->connection != NULL && request->state == EXCHANGE_SUSPENDED) {
+        if (request->dry) {
+            request->dry = false;
+            core->suspended--;
+            MHD_resume_connection(request->connection);
+        } else if (request->connection != NULL && request->state == EXCHANGE_SUSPENDED) {
             MHD_resume_connection(request->connection);
         }
         core->ready = true;
@@ -107,6 +111,7 @@ static void tick(uv_timer_t *timer)
     tr_scratch_mark mark = tr_scratch();
     core->now_ms = tr_now_ms();
     pending_tick(core, core->now_ms);
+    streams_tick(core, core->now_ms);
     connections_tick(core, core->now_ms);
     if (__atomic_load_n(&core->deaf, __ATOMIC_RELAXED) != 0) {
         ears_open(core); /* there may be descriptors again */
@@ -123,7 +128,8 @@ static unsigned tick_due_ms(const struct http_core *core)
     if (core->pending != NULL) {
         return TICK_BUSY_MS;
     }
-    if (__atomic_load_n(&core->deaf, __ATOMIC_RELAXED) != 0 || (core->touched && core->connections != NULL)) {
+    if (__atomic_load_n(&core->deaf, __ATOMIC_RELAXED) != 0 || core->streams != NULL ||
+        (core->touched && core->connections != NULL)) {
         return TICK_IDLE_MS;
     }
     if (core->connections == NULL || core->connections_next_ms == INT64_MAX) {
@@ -238,6 +244,7 @@ static void answer_all(struct http_core *core)
     do {
         read_clocks(core); /* a request may come in that is this daemon's first */
         pending_stop(core);
+        streams_stop(core);
         resume_answered(core);
         MHD_run_wait(core->daemon, 1);
     } while (core->waiting != 0 || core->suspended != 0 || (core->unsent != 0 && tr_now_ms() < give_up_ms));

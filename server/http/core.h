@@ -106,6 +106,7 @@ struct http_core {
     tr_pid watched[WATCHES_MAX + 1]; /* TR_NO_PID: free; 0 stays free */
     struct http_request *pending;
     struct http_request *resume;
+    struct http_request *streams;
     unsigned waiting;
     unsigned suspended;
     unsigned unsent; /* answers that libmicrohttpd has and the client may not have yet */
@@ -140,6 +141,10 @@ struct listener {
 };
 
 void listener_core_opened(struct listener *listener);
+
+/** Streams: who has left, who is to hear a comment, the end of all when the service stops. */
+void streams_tick(struct http_core *core, int64_t now_ms);
+void streams_stop(struct http_core *core);
 
 /** Runs the daemon once. */
 void http_core_run(struct http_core *core);

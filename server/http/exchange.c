@@ -46,7 +46,10 @@ static void request_init(struct http_request *request, struct http_core *core,
     request->started_ns = core->now_ns;
     request->deadline_ms = request->started_ns / 1000000 + core->listener->settings->request_timeout_ms;
     request->pending = request->resuming = request->handed = request->counted = false;
-    request->watch_client = request->client_gone = false;
+    request->watch_client = request->client_gone = request->parked = false;
+    request->streaming = request->dry = request->stream_end = request->beat = false;
+    request->look_ms = 0;
+    request->ended = NULL;
     request->own = NULL;
     __atomic_store_n(&request->job_pid, TR_NO_PID, __ATOMIC_RELAXED);
     request->slot = 0;
@@ -153,6 +156,10 @@ static enum MHD_Result queue(struct http_request *request)
 
 void exchange_end(struct http_request *request)
 {
+    if (request->ended != NULL) {
+        request->ended(request);
+    }
+    stream_remove(request);
     uncount_state(request);
     pending_remove(request);
     request_give_slot(request);
@@ -480,7 +487,7 @@ void exchange_expire(struct http_request *request)
         }
         answer_init(request->own);
     }
-    metric_count(listener_of(request)->metrics.timeouts, 1);
+    metric_count(listener_of(request)->metrics.timeouts, !request->parked);
     pending_remove(request);
     request_give_slot(request);
     if (request->on_timeout != NULL) {

@@ -54,6 +54,7 @@ struct answer {
     struct json_out out;
     bool out_open;
     enum problem_code code; /* of an error answer, for log and metrics */
+    http_events *events;    /* what makes the body, piece by piece (stream.c) */
     struct fields fields;
     char small[ANSWER_SMALL_BYTES]; /* where bodies begin; most end there */
 };
@@ -94,6 +95,15 @@ struct http_request {
     struct http_request *pending_next, *pending_prev; /* in core->pending */
     struct http_request *resume_next;
     bool pending, resuming, counted;
+    struct http_request *stream_next, *stream_prev; /* in core->streams */
+    bool streaming;
+    bool dry;        /* a stream that is suspended until there is something to tell */
+    bool stream_end; /* the next bytes are the end */
+    bool beat;       /* nothing was told for a while: a comment is due */
+    bool parked;     /* waits for no process (http_request_park) */
+    int64_t look_ms; /* not to look for its client before */
+    int64_t told_ms; /* when a stream was last written to */
+    void (*ended)(struct http_request *request);
     bool watch_client;         /* its process is to end when the client leaves */
     bool client_gone;          /* it left */
     bool handed;               /* `answer` and `arena` are a process's until job_ended */
@@ -151,6 +161,13 @@ enum MHD_Result answer_queue(struct http_request *request);
 bool answer_send_early(struct http_request *request);
 /** Writes the answer to a request that was refused before its handler was called, or to OPTIONS. */
 void answer_refusal(struct http_request *request);
+
+/* ---- streams (stream.c) ---- */
+/** The response of an answer that is a stream. */
+struct MHD_Response *stream_response(struct http_request *request);
+void stream_remove(struct http_request *request);
+/** Whether the client closed its connection, or its half of it. */
+bool client_left(const struct http_request *request);
 
 /* ---- access (access.c) ---- */
 /** Who asks. Sets request->principal, or returns a refusal and writes why (static). */

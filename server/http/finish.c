@@ -61,8 +61,11 @@ void request_log(struct http_request *request, bool completed)
     if (answer->code != PROBLEM_NONE) {
         metric_count(listener->metrics.problems[answer->code], 1);
     }
-    metric_observe(listener->metrics.duration, (uint64_t)(duration_ns < 0 ? 0 : duration_ns));
-    if (log_access_wanted((int)answer->status, duration_ns)) {
+    bool waited = request->parked || answer->events != NULL; /* as it was asked to: that is not slow */
+    if (!waited) {
+        metric_observe(listener->metrics.duration, (uint64_t)(duration_ns < 0 ? 0 : duration_ns));
+    }
+    if (log_access_wanted((int)answer->status, waited ? 0 : duration_ns)) {
         write_line(request, answer, duration_ns);
     }
 }

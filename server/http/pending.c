@@ -5,7 +5,8 @@
 #include <poll.h>
 #include <stdlib.h>
 
-#define SLOTS_FIRST 256u
+#define SLOTS_FIRST    256u
+#define PARKED_LOOK_MS 1000
 
 /* ---- requests by number: slot 24 bits, generation 32, tag 8 ---- */
 
@@ -103,11 +104,16 @@ void pending_remove(struct http_request *request)
 }
 
 /* libmicrohttpd does not look at suspended connections. */
+bool client_left(const struct http_request *request)
+{
+    struct pollfd one = {.fd = request->peer == NULL ? -1 : request->peer->fd, .events = POLLRDHUP};
+    return poll(&one, 1, 0) > 0;
+}
+
 static void look_for_client(struct http_request *request)
 {
     tr_pid job = __atomic_load_n(&request->job_pid, __ATOMIC_RELAXED);
-    struct pollfd poll_one = {.fd = request->peer == NULL ? -1 : request->peer->fd, .events = POLLRDHUP};
-    if (job == TR_NO_PID || poll(&poll_one, 1, 0) <= 0) {
+    if (job == TR_NO_PID || !client_left(request)) {
         return;
     }
     request->watch_client = false;
@@ -115,12 +121,30 @@ static void look_for_client(struct http_request *request)
     tr_exit_signal(tr_to(job), TR_ATOM(SHUTDOWN));
 }
 
+/* Parked requests may be many, and wait long. */
+static bool is_parked_in_vain(struct http_request *request, int64_t now_ms)
+{
+    if (!request->parked || now_ms < request->look_ms) {
+        return false;
+    }
+    request->look_ms = now_ms + PARKED_LOOK_MS;
+    request->client_gone = client_left(request);
+    return request->client_gone;
+}
+
+static bool is_over(struct http_request *request, int64_t now_ms, bool draining)
+{
+    return request->deadline_ms <= now_ms || (request->parked && draining) ||
+           is_parked_in_vain(request, now_ms);
+}
+
 void pending_tick(struct http_core *core, int64_t now_ms)
 {
     struct http_request *next = NULL;
+    bool draining = __atomic_load_n(&core->listener->draining, __ATOMIC_RELAXED) != 0;
     for (struct http_request *request = core->pending; request != NULL; request = next) {
         next = request->pending_next;
-        if (request->deadline_ms <= now_ms) {
+        if (is_over(request, now_ms, draining)) {
             exchange_expire(request);
         } else if (request->watch_client && request->handed) {
             look_for_client(request);

@@ -158,6 +158,16 @@ void http_request_cancel_when_gone(struct http_request *request)
     request->watch_client = true;
 }
 
+void http_request_park(struct http_request *request)
+{
+    request->parked = true;
+}
+
+void http_request_on_end(struct http_request *request, void (*ended)(struct http_request *request))
+{
+    request->ended = ended;
+}
+
 /* ---- jobs: a process of the request's own ---- */
 
 static void job_main(const void *arg)

@@ -102,6 +102,18 @@ void http_request_spawn(struct http_request *request, void (*fn)(struct http_req
  *  request. Seen within some 50 ms. Handler on the core only, before http_request_spawn. */
 void http_request_cancel_when_gone(struct http_request *request);
 
+/* ---- waiting for something that is no process
+ * ---------------------------------------------------------------- */
+
+/** The request waits on its core for something that other code there will answer with, until its deadline
+ *  (http_request_on_timeout). A client that leaves meanwhile is seen within some seconds, and the service does not wait
+ *  for such requests when it stops: both end it as its deadline does. Handler on the core only. */
+void http_request_park(struct http_request *request);
+
+/** Called once, on the core, when the connection is done with the request, whatever ended it: the handler's state is to
+ *  be given back. It must not answer. Handler on the core only. */
+void http_request_on_end(struct http_request *request, void (*ended)(struct http_request *request));
+
 /* ---- answering
  * ----------------------------------------------------------------------------------------------- */
 
@@ -124,6 +136,15 @@ void http_answer_bytes(struct http_request *request, unsigned status, const char
 /** Sends bytes that free() gives back. Takes them. */
 void http_answer_take(struct http_request *request, unsigned status, const char *content_type, char *bytes,
                       size_t count);
+/** Makes the next bytes of an event stream: at most `room` at `out`.  Returns: how many; 0 between two events, when there
+ *  is nothing to tell now.  Context: the core, outside any process; must not block. */
+typedef size_t http_events(struct http_request *request, char *out, size_t room);
+/** Sends a stream of server-sent events that lasts until the client leaves, does not read for body_timeout_ms, or the
+ *  service stops. `next` is asked whenever the client took what was there; a comment goes out when nothing did for a
+ *  while. Handler on the core only. */
+void http_answer_events(struct http_request *request, http_events *next);
+/** There may be something to tell. Context: the request's core. */
+void http_events_wake(struct http_request *request);
 /** Sends no body (204, 304, or an empty answer of any status). */
 void http_answer_empty(struct http_request *request, unsigned status);
 
