@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "api/config/config.h"
+#include "api/flags/flags.h"
 #include "api/payments/gateway.h"
 #include "api/payments/payments.h"
 #include "api/profiles/profiles.h"
@@ -77,7 +78,8 @@ static void store_event(void *arg, const char *event, const char *detail)
 static size_t schemas_of_rooms(struct store_schema out[SCHEMAS_MAX])
 {
     static const struct store_schema *(*const rooms[])(size_t * count) = {
-        config_schemas, rate_limits_schemas, payments_schemas, gateway_schemas, webhooks_schemas};
+        config_schemas,   flags_schemas,   rate_limits_schemas,
+        payments_schemas, gateway_schemas, webhooks_schemas};
     size_t all = 0;
     for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
         size_t count;
@@ -158,7 +160,8 @@ static bool rate_limits_check(void *ctx, char *detail, size_t bytes)
 static bool routes_setup(char *why, size_t bytes)
 {
     struct route_table tables[] = {system_routes(),   config_routes(),   rate_limits_routes(),
-                                   payments_routes(), webhooks_routes(), profiles_routes()};
+                                   payments_routes(), webhooks_routes(), profiles_routes(),
+                                   flags_routes()};
     app.router = router_create(tables, sizeof(tables) / sizeof(tables[0]), why, bytes);
     return app.router != NULL;
 }
@@ -241,9 +244,15 @@ static tr_err root_init(const void *arg, tr_sup_flags *flags, const tr_child_spe
     (void)reason;
     static const struct child { /* in the order they start */
         tr_child_spec (*spec)(void);
-    } order[] = {
-        {writer_spec},         {connections_spec},    {config_child_spec},   {rate_limits_child_spec},
-        {webhooks_child_spec}, {payments_child_spec}, {profiles_child_spec}, {http_spec}};
+    } order[] = {{writer_spec},
+                 {connections_spec},
+                 {config_child_spec},
+                 {rate_limits_child_spec},
+                 {webhooks_child_spec},
+                 {payments_child_spec},
+                 {profiles_child_spec},
+                 {flags_child_spec},
+                 {http_spec}};
     size_t all = sizeof(order) / sizeof(order[0]);
     tr_child_spec *specs = tr_scratch_alloc(all * sizeof(*specs));
     for (size_t i = 0; i < all; i++) {
@@ -500,11 +509,13 @@ static int run_with_listener(const sigset_t *set, char *why, size_t bytes)
     int status = TROUPED_EXIT_BAD_SETTINGS;
     if (profiles_setup(app.settings, app.listener, why, bytes) && config_setup(app.settings, why, bytes)) {
         system_room_setup();
+        flags_setup(app.settings);
         status = store_start();
         if (status == TROUPED_EXIT_OK) {
             status = run_with_store(set, why, bytes);
         }
     }
+    flags_teardown();
     config_teardown();
     profiles_teardown();
     return status;

@@ -92,6 +92,7 @@ enum log_access_mode { LOG_ACCESS_OFF, LOG_ACCESS_ERRORS, LOG_ACCESS_ALL };
     EVENT(CONFIG_RELOAD_FAILED, "config.reload_failed")        \
     EVENT(CONFIG_CHANGED, "config.changed")                    \
     EVENT(CONFIG_FILE_CHANGED, "config.file_changed")          \
+    EVENT(FLAGS_CHANGED, "flags.changed")                      \
     EVENT(PAYMENT_CHANGED, "payment.changed")                  \
     EVENT(OPERATION_LEFT_UNKNOWN, "operation.left_unknown")    \
     EVENT(GATEWAY_FAILED, "gateway.failed")                    \
