@@ -64,7 +64,7 @@ static bool read_query(struct http_request *request, struct asking *asking)
         good = false;
     }
     if (good && http_request_param(request, 0).count > USER_ID_BYTES) {
-        json_errors_add_query(&errors, TEXT("user_id"), "is longer than 256 bytes");
+        json_errors_add(&errors, NULL, "user_id", "is longer than 256 bytes");
         good = false;
     }
     if (!good) {
