@@ -12,6 +12,7 @@
 static struct {
     struct settings *live;
     struct settings *said; /* by the layers; scalars only, never freed: as long as the program */
+    settings_sources_fn *on_sources;
 } run_time;
 
 /* A row's scalar, wherever it is. Log levels and modes are stored as int. */
@@ -49,10 +50,38 @@ void settings_run_time_setup(struct settings *settings)
     run_time.live = settings;
     run_time.said = &said;
     for (size_t i = 0; i < settings_row_count; i++) {
-        if (settings_rows[i].run_time) {
+        if (settings_rows[i].run_time && settings_rows[i].kind != SETTINGS_SOURCES) {
             copy_scalar(&settings_rows[i], &said, settings);
         }
     }
+}
+
+void settings_run_time_on_sources(settings_sources_fn *fn)
+{
+    run_time.on_sources = fn;
+}
+
+/* An entry names the sources that differ from those of the layers; the array is changed in place, so it is a copy. */
+static void begin_with_sources(struct settings *made)
+{
+    const struct settings_sources *said = &run_time.live->source;
+
+    made->source.items = settings_alloc(made, (said->count + 1) * sizeof(*said->items));
+    made->source.count = said->count;
+    if (said->count > 0) {
+        memcpy(made->source.items, said->items, said->count * sizeof(*said->items));
+    }
+}
+
+static int hand_on(const struct settings *made, bool then_take, struct settings_error *error)
+{
+    struct settings_error why;
+
+    if (run_time.on_sources != NULL && !run_time.on_sources(&made->source, then_take, &why)) {
+        snprintf(error->text, sizeof(error->text), "setting source: %.600s", why.text);
+        return -1;
+    }
+    return 0;
 }
 
 /* One setting has one name here: no '-' for '_'. */
@@ -97,6 +126,9 @@ static int read_value(struct text name, struct text json, struct settings *made,
     if (!json_document_parse(json, &json_limits_default, &tree, &fault)) {
         return settings_fail(error, &origin, "not JSON: %s", json_fault_text(fault.fault));
     }
+    if ((*row)->kind == SETTINGS_SOURCES) {
+        begin_with_sources(made);
+    }
     int result = settings_set_json(made, *row, tree, json.bytes, json.count, &origin, error);
     cJSON_Delete(tree);
     return result;
@@ -112,7 +144,9 @@ static int judge_into(struct text name, struct text json, bool then_take, struct
         return -1;
     }
     int result = read_value(name, json, made, &row, error);
-    if (result == 0 && then_take) {
+    if (result == 0 && row->kind == SETTINGS_SOURCES) {
+        result = hand_on(made, then_take, error);
+    } else if (result == 0 && then_take) {
         take(row, made);
     }
     settings_destroy(made);
@@ -133,7 +167,10 @@ void settings_run_time_restore(struct text name)
 {
     const struct settings_row *row = find(name);
 
-    if (row != NULL && row->run_time) {
+    if (row != NULL && row->run_time && row->kind == SETTINGS_SOURCES) {
+        struct settings_error error;
+        (void)hand_on(run_time.live, true, &error); /* they were taken before */
+    } else if (row != NULL && row->run_time) {
         take(row, run_time.said);
     }
 }

@@ -6,6 +6,7 @@
  *
  * Invariants
  *  1. Such a row is an INTEGER or a choice: its member is one word, written atomically here and read by SETTINGS_NOW().
+ *     Or it is `source`: then the member stays, and who was named by settings_run_time_on_sources() is given the list.
  *  2. Who decides by such a setting reads it once a decision: two reads may differ.
  *  3. A value that is refused changes nothing.
  *
@@ -22,6 +23,13 @@
 
 /** Keeps what the layers said. Borrows: settings, for good. */
 void settings_run_time_setup(struct settings *settings);
+
+/** Takes a list of sources: those of the layers with what an entry says of them. Copies what it keeps.
+ *  then_take false: only judges, on any thread.   Returns: false and a sentence in *error; nothing changed then. */
+typedef bool settings_sources_fn(const struct settings_sources *sources, bool then_take,
+                                 struct settings_error *error);
+/** Before other threads. */
+void settings_run_time_on_sources(settings_sources_fn *fn);
 
 /** Whether the setting of this name (`log_level`) may have this value: JSON, as in a settings file.
  *  Returns: 0, or -1 and *error: no such setting, not while the service runs, or what a start would say.

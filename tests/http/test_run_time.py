@@ -5,6 +5,7 @@ import os
 import time
 
 import support
+from test_profiles import Source
 from support import eventually, folder, pointers, problem
 
 ROOT = "/v1/config"
@@ -163,6 +164,93 @@ def test_refused(service):
     problem(answer, 422, "invalid-request")
     assert pointers(answer) == ["/puts/trouped.log_level"]
     problem(service.get(ROOT + "/fine"), 404, "config-key-not-found")
+
+
+def ask(service, query="", headers=None):
+    answer = service.get("/v1/profiles/7?timeout_ms=2000" + query, headers=headers)
+    assert answer.status == 200, answer
+    return answer.json()
+
+
+def test_sources():
+    """Sources come, change and go; counters and breakers of those that stay go on, over a kill -9 too they are there."""
+    source = Source()
+    with folder() as where:
+        data = os.path.join(where, "data")
+        service = support.Service("--allow-private-addresses", data=data)
+        url = source.url("text")
+        assert put(service, "source", {"extra": url}, (201,))["value"] == {"extra": url}
+        for _ in range(2):
+            document = ask(service, "&sources=user,extra")
+            found = document["_meta"]["sources"]
+            assert found["extra"]["reason"] == "not_json" and found["user"]["status"] == "ok", found
+            assert document["extra"] is None
+        put(service, "source", {"extra": url, "hang": source.url("hang"), "preferences": ""})
+        items = {item["name"]: item for item in service.get("/v1/profile-sources").json()["items"]}
+        assert set(items) == {"user", "recent_activity", "extra", "hang"}, items
+        assert items["extra"]["error"] == 2 and items["user"]["ok"] == 2 and items["hang"]["error"] == 0, items
+        assert "preferences" not in ask(service, "&sources=user")
+        problem(service.get("/v1/profiles/7?sources=preferences"), 422, "invalid-request")
+        service.kill()
+        with support.Service("--allow-private-addresses", data=data) as service:
+            assert ask(service, "&sources=extra")["_meta"]["sources"]["extra"]["reason"] == "not_json"
+            drop(service, "source")
+            items = {item["name"]: item for item in service.get("/v1/profile-sources").json()["items"]}
+            assert set(items) == {"user", "preferences", "recent_activity"}
+            assert ask(service)["_meta"]["complete"] is True
+            put(service, "source", ["extra=" + url])  # comes again: its counters were not lost
+            items = {item["name"]: item for item in service.get("/v1/profile-sources").json()["items"]}
+            assert items["extra"]["error"] == 1 and items["extra"]["breaker"]["state"] == "closed", items
+
+
+def test_sources_of_a_request_in_flight():
+    """A request finishes with the sources it began with."""
+    source = Source()
+    with support.Service("--allow-private-addresses", "--source", "hang=" + source.url("hang")) as service:
+        with service.connect() as connection:
+            connection.send(support.compose("GET", "/v1/profiles/7?timeout_ms=1000"))
+            eventually(lambda: source.connections() == 1)
+            put(service, "source", {"hang": "", "user": source.url("text")})
+            document = connection.read().json()
+        assert document["_meta"]["sources"]["hang"]["status"] == "timeout", document
+        assert document["user"]["id"] == "7", document
+        now = ask(service)["_meta"]["sources"]
+        assert "hang" not in now and now["user"]["reason"] == "not_json", now
+
+
+def test_private_sources():
+    """A source set at run time reaches no private address; those of the operator do, also beside it."""
+    source = Source()
+    mine = "mine=" + source.url("text")
+    with support.Service("--source", mine) as service:
+        put(service, "source", [mine, "theirs=" + source.url("text"), "local=http://localhost:%d/text" % source.port])
+        found = ask(service)["_meta"]["sources"]
+        assert found["mine"]["reason"] == "not_json", found
+        assert found["theirs"]["reason"] == found["local"]["reason"] == "refused_private", found
+        assert found["user"]["status"] == "ok", found
+        refused(service, "source", {"x": "self:/v1/config"}, "allow_private_addresses")
+
+
+def test_refused_sources(service):
+    """Sources are judged as at start, and those that were are kept."""
+    refused(service, "source", 7, "is a number")
+    refused(service, "source", ["no"], "is not NAME=URL")
+    refused(service, "source", {"x": "ftp://example.org/"}, "the URL")
+    refused(service, "source", {"x y": "http://example.org/"}, "is not NAME=URL")
+    refused(service, "source", {"s%d" % i: "http://example.org/%d" % i for i in range(65)}, "too many sources")
+    assert len(service.get("/v1/profile-sources").json()["items"]) == 3
+
+
+def test_places_of_sources():
+    """There is room for so many different sources until a restart; then the old list is kept, and known ones still come."""
+    with support.Service() as service:
+        lists = [{"s%d" % i: "http://example.org/%d/%d" % (turn, i) for i in range(61)} for turn in range(5)]
+        for one in lists[:4]:
+            put(service, "source", one)
+        refused(service, "source", lists[4], "too many different sources")
+        put(service, "source", lists[0])
+        assert len(service.get("/v1/profile-sources").json()["items"]) == 64
+        assert ask(service, "&sources=user")["_meta"]["complete"] is True
 
 
 def test_many_at_once(service):

@@ -91,7 +91,7 @@ Test(settings_run_time, rows_are_integers_and_choices)
     for (size_t i = 0; i < settings_row_count; i++) {
         const struct settings_row *row = &settings_rows[i];
         bool is_word = row->kind == SETTINGS_INTEGER || row->kind == SETTINGS_LOG_LEVEL ||
-                       row->kind == SETTINGS_ACCESS_MODE;
+                       row->kind == SETTINGS_ACCESS_MODE || row->kind == SETTINGS_SOURCES;
         cr_assert(!row->run_time || (is_word && !row->secret && !row->reserved), "%s", row->member);
         count += row->run_time;
     }
