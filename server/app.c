@@ -25,6 +25,7 @@
 #include "server/metrics.h"
 #include "server/reports.h"
 #include "server/restarts.h"
+#include "server/settings_run_time.h"
 #include "server/store/db_connection.h"
 #include "server/store/store_metrics.h"
 #include "server/store/store_writer.h"
@@ -388,7 +389,7 @@ static void drain(const sigset_t *set)
 {
     listener_drain(app.listener);
     log_event(LOG_INFO, EVENT_DRAIN_STARTED, log_int("in_flight", listener_inflight(app.listener)));
-    int64_t give_up = tr_now_ms() + app.settings->drain_timeout_ms;
+    int64_t give_up = tr_now_ms() + SETTINGS_NOW(app.settings->drain_timeout_ms);
     const struct timespec step = {.tv_nsec = DRAIN_STEP_MS * 1000000L};
     while (listener_inflight(app.listener) > 0 && tr_now_ms() < give_up && !has_finished()) {
         exit_on_second(sigtimedwait(set, NULL, &step));

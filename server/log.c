@@ -97,6 +97,15 @@ void log_write_fatal(enum log_event_id event, const struct log_field *fields, si
     errno = saved;
 }
 
+void log_set_access(enum log_access_mode access, int64_t slow_request_ms)
+{
+    bool slow_matters = slow_request_ms > 0 && slow_request_ms < INT64_MAX / 1000000;
+
+    atomic_store_explicit(&log_access_mode_now, (int)access, memory_order_relaxed);
+    atomic_store_explicit(&log_access_slow_ns, slow_matters ? slow_request_ms * 1000000 : INT64_MAX,
+                          memory_order_relaxed);
+}
+
 int log_start(const struct log_options *options)
 {
     if (log_writer_open(options->file, options->fd != 0 ? options->fd : STDERR_FILENO) != 0) {
@@ -104,10 +113,7 @@ int log_start(const struct log_options *options)
     }
     atomic_store_explicit(&wall_clock, options->wall_clock_ns, memory_order_relaxed);
     log_set_level(options->level);
-    atomic_store_explicit(&log_access_mode_now, (int)options->access, memory_order_relaxed);
-    bool slow_matters = options->slow_request_ms > 0 && options->slow_request_ms < INT64_MAX / 1000000;
-    atomic_store_explicit(&log_access_slow_ns, slow_matters ? options->slow_request_ms * 1000000 : INT64_MAX,
-                          memory_order_relaxed);
+    log_set_access(options->access, options->slow_request_ms);
     return options->no_thread ? 0 : log_writer_start();
 }
 

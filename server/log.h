@@ -88,6 +88,7 @@ enum log_access_mode { LOG_ACCESS_OFF, LOG_ACCESS_ERRORS, LOG_ACCESS_ALL };
     EVENT(LIMITER_FILLED, "limiter.filled")                    \
     EVENT(POLICY_CHANGED, "policy.changed")                    \
     EVENT(POLICY_REMOVED, "policy.removed")                    \
+    EVENT(CONFIG_SETTING_REFUSED, "config.setting_refused")    \
     EVENT(CONFIG_RELOADED, "config.reloaded")                  \
     EVENT(CONFIG_RELOAD_FAILED, "config.reload_failed")        \
     EVENT(CONFIG_CHANGED, "config.changed")                    \
@@ -234,7 +235,7 @@ struct log_access {
 };
 
 extern _Atomic int64_t
-    log_access_slow_ns; /* set by log_start(): errors mode reports from here on; INT64_MAX = never */
+    log_access_slow_ns; /* set by log_set_access(): errors mode reports from here on; INT64_MAX = never */
 extern atomic_int log_access_mode_now;
 
 /** Whether the access log wants a request with this outcome: look before you fill in a struct log_access.
@@ -267,6 +268,10 @@ struct log_options {
  *  before.
  *  Blocks: for one open(2).   Context: one thread, once until log_stop(). */
 int log_start(const struct log_options *options);
+
+/** Which finished requests are logged from now on; slow_request_ms as in struct log_options.
+ *  Blocks: no.   Context: any thread. */
+void log_set_access(enum log_access_mode access, int64_t slow_request_ms);
 
 /** Waits until what was logged before this call is written, or the time is up.
  *  Returns: true when all of it is written. Blocks: up to timeout_ms. Context: any thread or signal handler.

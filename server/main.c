@@ -6,6 +6,7 @@
 
 #include "server/app.h"
 #include "server/log.h"
+#include "server/settings_run_time.h"
 
 int main(int argc, char *argv[])
 {
@@ -15,6 +16,7 @@ int main(int argc, char *argv[])
     if (!settings_main((const char *const *)argv, (const char *const *)environ, &settings, &status)) {
         return status;
     }
+    settings_run_time_setup(settings);
     struct log_options log = {.level = settings->log_level,
                               .access = settings->access_log,
                               .slow_request_ms = settings->slow_request_ms,

@@ -3,7 +3,8 @@
  * 1. A later layer wins: built-in value < JSON file < environment TROUPE_<KEY> < flag. Within a layer the
  *    last one wins.
  * 2. A later layer's list replaces an earlier one; sources are replaced one by one, by name.
- * 3. A struct settings handed out is complete and valid; nothing changes it afterwards.
+ * 3. A struct settings handed out is complete and valid; afterwards only settings_run_time.h changes it: scalars whose
+ *    row has .run_time, which are read by SETTINGS_NOW().
  * 4. Secrets never reach an error text, --check-config or a log.
  * 5. An unknown name is an error in every layer: flags, environment variables that begin with TROUPE_, file
  *    members. TROUPE_CONFIG_<KEY> belongs to the configuration service.

@@ -195,6 +195,9 @@ static void markdown_row(FILE *out, const struct settings_row *row)
     fprintf(out, "- Flag `%s`, environment `%s`%s\n", flag, variable,
             row->not_in_file ? "; not in the file" : "");
     fprintf(out, "- Type: %s; %s\n", settings_type_name(row), allowed);
+    if (row->run_time) {
+        fprintf(out, "- While the service runs: `PUT /v1/config/trouped.%s`\n", row->member);
+    }
     if (row->reserved) {
         fputs("- Reserved: it is judged, but nothing heeds it yet\n", out);
     }
@@ -218,7 +221,10 @@ char *settings_markdown(void)
         "environment, the environment by flags. Lists are arrays in the file, comma-separated in the environment and\n"
         "repeated as flags; a later layer's list replaces an earlier one. Unknown names and bad values end the\n"
         "program with exit status 64 and one line that says which layer and what is allowed; `--check-config` judges\n"
-        "everything without starting.\n",
+        "everything without starting.\n\n"
+        "Some may change while the service runs: their entry says so. An entry `trouped.<name>` of the configuration service\n"
+        "is judged as at start, holds at once and over restarts, and lies above flags, environment and file; when it is\n"
+        "deleted, what those say holds again. For any other name such an entry is refused.\n",
         out);
     settings_print_groups(out, "\n## ", "\n", markdown_row);
     return fclose(out) == 0 ? text : NULL;

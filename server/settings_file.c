@@ -212,9 +212,9 @@ static int apply_sources(struct settings *settings, const struct settings_row *r
     return 0;
 }
 
-static int apply_value(struct settings *settings, const struct settings_row *row, const cJSON *value,
-                       const char *text, size_t bytes, const struct settings_origin *origin,
-                       struct settings_error *error)
+int settings_set_json(struct settings *settings, const struct settings_row *row, const cJSON *value,
+                      const char *text, size_t bytes, const struct settings_origin *origin,
+                      struct settings_error *error)
 {
     char allowed[200];
     settings_allowed(row, allowed, sizeof allowed);
@@ -264,7 +264,7 @@ static int apply_member(struct settings *settings, struct document *document, co
         return settings_fail(document->error, &origin, "is there twice, with '-' and with '_'");
     }
     seen[index] = true;
-    return apply_value(settings, row, member, text, span->bytes, &origin, document->error);
+    return settings_set_json(settings, row, member, text, span->bytes, &origin, document->error);
 }
 
 int settings_apply_file(struct settings *settings, const char *file, struct settings_error *error)

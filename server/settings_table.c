@@ -149,6 +149,9 @@ int settings_fail(struct settings_error *error, const struct settings_origin *or
     case SETTINGS_FROM_ENVIRONMENT:
         snprintf(error->text, sizeof error->text, "environment variable %s: %.400s", name, what);
         break;
+    case SETTINGS_FROM_ENTRY:
+        snprintf(error->text, sizeof error->text, "setting %s: %.400s", name, what);
+        break;
     case SETTINGS_FROM_FLAG:
         snprintf(error->text, sizeof error->text, "flag %s: %.400s", name, what);
         break;

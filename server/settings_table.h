@@ -11,6 +11,8 @@
 
 #include "server/settings.h"
 
+#include <cjson/cJSON.h>
+
 enum {
     SETTINGS_NAME_MAX = 64, /* of any form of a key, NUL included */
     SETTINGS_ITEM_MAX = 8192,
@@ -55,12 +57,19 @@ struct settings_row {
     const char *(*check)(const char *text); /* NULL = fine, else what is wrong */
     bool secret;
     bool not_in_file;
+    bool run_time; /* an entry `trouped.<member>` of the configuration may change it (settings_run_time.h) */
     bool reserved; /* for a service that is not there yet: judged, but nothing reads it */
     const char *text;
     const char *more;
 };
 
-enum settings_layer { SETTINGS_BUILT_IN, SETTINGS_FROM_FILE, SETTINGS_FROM_ENVIRONMENT, SETTINGS_FROM_FLAG };
+enum settings_layer {
+    SETTINGS_BUILT_IN,
+    SETTINGS_FROM_FILE,
+    SETTINGS_FROM_ENVIRONMENT,
+    SETTINGS_FROM_FLAG,
+    SETTINGS_FROM_ENTRY /* of the configuration, while the service runs */
+};
 
 /* Where a value comes from, for errors. */
 struct settings_origin {
@@ -129,6 +138,11 @@ const char *settings_check_url(const char *url);
 const char *settings_check_gateway(const char *text);
 const char *settings_check_readable(const char *path);
 const char *settings_check_template(const char *text);
+
+/** Sets a value given as JSON: the tree, and the text it was read from.   Returns: 0, or -1 and *error. */
+int settings_set_json(struct settings *settings, const struct settings_row *row, const cJSON *value,
+                      const char *text, size_t bytes, const struct settings_origin *origin,
+                      struct settings_error *error);
 
 /** Puts the file's members into the settings.   Returns: 0, or -1 and *error. */
 int settings_apply_file(struct settings *settings, const char *file, struct settings_error *error);

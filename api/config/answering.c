@@ -122,6 +122,9 @@ void config_answer_failure(struct http_request *request, enum config_outcome out
     case CONFIG_WAS_GONE:
         answer_limit(request, "the key was not there at that version: delete it instead");
         break;
+    case CONFIG_UNFIT:
+        answer_limit(request, "the setting of the service does not take this value");
+        break;
     case CONFIG_TOO_MANY_KEYS:
         answer_limit(request, "there would be more keys than max_config_keys allows");
         break;

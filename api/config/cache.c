@@ -2,7 +2,9 @@
 #include "api/config/changes.h"
 #include "api/config/watch.h"
 
+#include "api/config/service_settings.h"
 #include "server/log.h"
+#include "server/settings_run_time.h"
 #include "server/store/store_writer.h"
 
 #include <time.h>
@@ -161,7 +163,7 @@ static enum config_outcome judge_size(const config_agent *self, const config_edi
     int64_t keys = (int64_t)self->present + edit->present_change;
     int64_t bytes = (int64_t)self->bytes + edit->bytes_change;
 
-    if (edit->present_change > 0 && keys > config_service.settings->max_config_keys) {
+    if (edit->present_change > 0 && keys > SETTINGS_NOW(config_service.settings->max_config_keys)) {
         return CONFIG_TOO_MANY_KEYS;
     }
     return edit->bytes_change > 0 && bytes > (int64_t)CONFIG_TOTAL_BYTES_MAX ? CONFIG_TOO_LARGE : CONFIG_DONE;
@@ -169,7 +171,7 @@ static enum config_outcome judge_size(const config_agent *self, const config_edi
 
 enum config_outcome config_edit_commit(config_agent *self, config_edit *edit)
 {
-    uint64_t kept = (uint64_t)config_service.settings->max_config_history;
+    uint64_t kept = (uint64_t)SETTINGS_NOW(config_service.settings->max_config_history);
     uint64_t revision = self->revision + edit->is_seen;
     uint64_t floor = revision > kept && revision - kept > self->floor ? revision - kept : self->floor;
     enum config_outcome outcome = judge_size(self, edit);
@@ -186,6 +188,7 @@ enum config_outcome config_edit_commit(config_agent *self, config_edit *edit)
     }
     for (size_t i = 0; i < edit->count; i++) {
         put_row(self, edit->rows[i]);
+        config_setting_apply(edit->rows[i]);
     }
     if (revision != self->revision) {
         config_changes_add(revision, edit->rows, edit->count);
@@ -226,6 +229,7 @@ static void load(config_agent *self)
             config_row *mine = tr_alloc(row->bytes);
             memcpy(mine, row, row->bytes);
             put_row(self, mine);
+            config_setting_apply(mine);
             struct text key = config_row_key(mine);
             after.key_bytes = (uint32_t)key.count;
             (void)text_put(after.key, key);

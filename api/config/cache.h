@@ -73,6 +73,7 @@ enum config_outcome {
     CONFIG_NO_SUCH_KEY,     /* no override to delete: results[].failed */
     CONFIG_NO_SUCH_VERSION, /* rollback */
     CONFIG_WAS_GONE,        /* rollback to a version at which the key was not there */
+    CONFIG_UNFIT,           /* a setting of the service does not take this value */
     CONFIG_TOO_MANY_KEYS,
     CONFIG_TOO_LARGE, /* all of it together */
     CONFIG_STORAGE_FULL,

@@ -1,5 +1,6 @@
 /* Changes by clients: puts, deletes, rollback. They run inside the agent. */
 #include "api/config/cache_state.h"
+#include "api/config/service_settings.h"
 
 void config_op_write(config_op *op, enum config_op_kind kind, struct text key, struct text value,
                      enum config_secrecy secrecy, uint64_t expected)
@@ -27,6 +28,7 @@ static struct text op_value(const config_op *op)
 static enum config_outcome judge(const config_agent *self, const config_op *op, config_result *result)
 {
     const config_row *row = config_agent_find(self, op_key(op));
+    struct settings_error error;
     uint64_t version = config_version_seen(row);
 
     *result = (config_result){.version = version};
@@ -37,6 +39,10 @@ static enum config_outcome judge(const config_agent *self, const config_op *op, 
     if (op->kind == CONFIG_DELETE && (row == NULL || row->override_bytes == CONFIG_NO_VALUE)) {
         result->failed = true;
         return CONFIG_NO_SUCH_KEY;
+    }
+    if (op->kind == CONFIG_PUT && !config_setting_fits(op_key(op), op_value(op), &error)) {
+        result->failed = true;
+        return CONFIG_UNFIT;
     }
     return CONFIG_DONE;
 }

@@ -1,6 +1,7 @@
 /* Changes of one key, rollback, reload. */
 #include "api/config/answering.h"
 #include "api/config/config_routes.h"
+#include "api/config/service_settings.h"
 
 /* What the handler leaves to the request's process; from the request's arena. */
 struct change_job {
@@ -139,6 +140,17 @@ static bool value_text(struct http_request *request, const cJSON *value, struct 
     return true;
 }
 
+static bool setting_fits(struct text key, struct text value, struct json_errors *errors)
+{
+    struct settings_error error;
+
+    if (!config_setting_fits(key, value, &error)) {
+        json_errors_add(errors, NULL, "value", "%s", error.text);
+        return false;
+    }
+    return true;
+}
+
 void config_route_put(struct http_request *request)
 {
     const cJSON *body = http_request_json(request);
@@ -152,7 +164,7 @@ void config_route_put(struct http_request *request)
         return;
     }
     if (!json_read_object(body, NULL, &put_shape, &read, &errors) ||
-        !value_text(request, read.value, &value, &errors)) {
+        !value_text(request, read.value, &value, &errors) || !setting_fits(key, value, &errors)) {
         http_answer_errors(request, &errors);
         return;
     }

@@ -1,8 +1,10 @@
 #define _GNU_SOURCE
 #include "api/config/layers.h"
 
+#include "api/config/service_settings.h"
 #include "server/json.h"
 #include "server/json_out.h"
+#include "server/settings_run_time.h"
 #include "server/settings_table.h"
 
 #include <stdio.h>
@@ -57,6 +59,10 @@ static bool add(struct gathering *all, struct text key, const cJSON *value, enum
         snprintf(text, sizeof(text), "a key is 1 to %lld bytes of letters, digits and . _ : / -",
                  (long long)all->settings->max_config_key_bytes);
         return fail(all, place, text);
+    }
+    if (config_is_setting(key)) {
+        return fail(all, place,
+                    "keys that begin with trouped. are settings of the service: set them as such");
     }
     if (all->count == all->room) {
         size_t room = all->room == 0 ? 32 : 2 * all->room;
@@ -297,7 +303,7 @@ static config_row *pack(struct gathering *all, size_t *bytes)
         total += is_hidden(all, i) ? 0 : config_row_bytes(&parts);
         keys += !is_hidden(all, i);
     }
-    if (keys > (size_t)all->settings->max_config_keys) {
+    if (keys > (size_t)SETTINGS_NOW(all->settings->max_config_keys)) {
         (void)fail(all, "configuration", "the layers have more keys than max_config_keys allows");
         return NULL;
     }

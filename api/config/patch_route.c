@@ -1,6 +1,7 @@
 /* PATCH /v1/config: puts, deletes and expectations, all or nothing. */
 #include "api/config/answering.h"
 #include "api/config/config_routes.h"
+#include "api/config/service_settings.h"
 
 /* The steps, from the request's arena. */
 struct patch {
@@ -73,6 +74,7 @@ static bool add_put(struct patch *patch, const cJSON *item, char *buffer, struct
 {
     size_t room = (size_t)config_service.settings->max_config_value_bytes;
     struct json_where where = {.parent = &at_puts, .name = item->string};
+    struct settings_error error;
     struct json_out out;
 
     if (!key_fits(text_of(item->string), &where, errors)) {
@@ -83,6 +85,10 @@ static bool add_put(struct patch *patch, const cJSON *item, char *buffer, struct
     struct text value = json_out_text(&out);
     if (value.bytes == NULL) {
         json_errors_add(errors, &where, NULL, "takes at most %zu bytes of JSON", room);
+        return false;
+    }
+    if (!config_setting_fits(text_of(item->string), value, &error)) {
+        json_errors_add(errors, &where, NULL, "%s", error.text);
         return false;
     }
     return add(patch, CONFIG_PUT, text_of(item->string), value, CONFIG_ANY_VERSION, &where, errors);

@@ -2,6 +2,7 @@
 #include "api/payments/machine_internal.h"
 
 #include "server/log.h"
+#include "server/settings_run_time.h"
 
 #include <string.h>
 
@@ -30,7 +31,8 @@ static tr_msg *ask_gateway(const gateway_job *job)
 /* Starts the task. Returns: false when none can be had: then nothing was sent. */
 static bool ask(payment_machine *self, const struct gateway_operation *operation, bool query)
 {
-    int64_t timeout_ms = query ? QUERY_TIMEOUT_MS : (int64_t)payments.settings->gateway_timeout_ms;
+    int64_t timeout_ms =
+        query ? QUERY_TIMEOUT_MS : (int64_t)SETTINGS_NOW(payments.settings->gateway_timeout_ms);
     tr_err err =
         tr_task_supervisor_async_nolink(tr_to_name(tr_atom("payments.tasks")),
                                         TR_TASK(ask_gateway, gateway_job, .operation = *operation,
@@ -43,7 +45,8 @@ static bool ask(payment_machine *self, const struct gateway_operation *operation
 
 static tr_action give_up_after(bool query)
 {
-    int64_t timeout_ms = query ? QUERY_TIMEOUT_MS : (int64_t)payments.settings->gateway_timeout_ms;
+    int64_t timeout_ms =
+        query ? QUERY_TIMEOUT_MS : (int64_t)SETTINGS_NOW(payments.settings->gateway_timeout_ms);
     return TR_GENERIC_TIMEOUT("give_up", timeout_ms + GIVE_UP_MARGIN_MS, machine_tick);
 }
 

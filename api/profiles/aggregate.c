@@ -71,7 +71,7 @@ void profile_aggregate(tr_msg *(*fetch)(const fetch_order *order), struct text u
     for (size_t i = 0; i < count; i++) {
         parts[i].status = SOURCE_SKIPPED;
         if (parts[i].wanted) {
-            order.source = (uint32_t)i;
+            order.source = parts[i].source;
             order.deadline_ms = began_ms + timeout_ms - margin_ms;
             start(brood, fetch, &order, &parts[i], i);
         }

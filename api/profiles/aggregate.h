@@ -12,6 +12,7 @@
 
 struct profile_part {
     bool wanted;
+    uint32_t source; /* its place */
     enum source_status status;
     const char *why;
     int64_t elapsed_ms;

@@ -87,7 +87,7 @@ static tr_err run(const fetch_order *order, const struct source *source, struct 
                                                      .header_count = token == NULL ? 0 : 1,
                                                      .timeout_ms = left_ms(order) < 1 ? 1 : left_ms(order),
                                                      .response_max_bytes = FETCH_BODY_BYTES_MAX,
-                                                     .private_allowed = true, /* the operator's */
+                                                     .private_allowed = source->private_allowed,
                                                      .unix_path = source->unix_path},
                                  reply);
     tr_free(url);

@@ -12,7 +12,7 @@
 #include "api/profiles/source.h"
 
 #define FETCH_TRIES          3
-#define FETCH_BODY_BYTES_MAX ((size_t)1 << 18)
+#define FETCH_BODY_BYTES_MAX 262144
 
 TR_MESSAGE(fetch_order, {
     uint32_t source;

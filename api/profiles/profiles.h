@@ -6,7 +6,8 @@
  *       profiles.tasks           the tasks that fetch, one a source and request
  *
  * Invariants
- *  1. The list of sources is made by setup and never changes.
+ *  1. The list of sources is made by setup; the entry `trouped.source` of the configuration changes it. A request asks those of
+ *     its beginning.
  *  2. A request's process starts one task a source without links, and ends those that are left when it ends itself.
  * Life cycle: setup (after the listeners are bound, before the node) -> child spec, routes -> teardown after the node.
  */

@@ -9,6 +9,7 @@
 #include "server/http/path.h"
 #include "server/http/request.h"
 #include "server/restarts.h"
+#include "server/settings_run_time.h"
 
 #define TIMEOUT_DEFAULT_MS 5000
 #define TIMEOUT_MAX_MS     30000
@@ -19,22 +20,23 @@
 struct asking {
     int64_t timeout_ms;
     bool strict;
+    struct source_list sources; /* as they were when it came */
     bool wanted[SOURCES_MAX];
 };
 
 /* ---- what is asked ---- */
 
-static bool read_sources(struct text text, bool *wanted)
+static bool read_sources(struct text text, struct asking *asking)
 {
-    memset(wanted, 0, SOURCES_MAX * sizeof(*wanted));
+    memset(asking->wanted, 0, sizeof(asking->wanted));
     while (text.bytes != NULL) {
         const char *comma = memchr(text.bytes, ',', text.count);
         size_t count = comma == NULL ? text.count : (size_t)(comma - text.bytes);
-        int index = source_find((struct text){text.bytes, count});
+        int index = source_find(&asking->sources, (struct text){text.bytes, count});
         if (index < 0) {
             return false;
         }
-        wanted[index] = true;
+        asking->wanted[index] = true;
         text = comma == NULL ? (struct text){0} : (struct text){comma + 1, text.count - count - 1};
     }
     return true;
@@ -49,12 +51,13 @@ static bool read_query(struct http_request *request, struct asking *asking)
     struct text mode = http_request_query(request, "mode");
     bool good = true;
     asking->timeout_ms = TIMEOUT_DEFAULT_MS;
+    sources_now(&asking->sources);
     memset(asking->wanted, 1, sizeof(asking->wanted));
     if (timeout.bytes != NULL && !http_read_int(timeout, 1, TIMEOUT_MAX_MS, &asking->timeout_ms)) {
         json_errors_add_query(&errors, TEXT("timeout_ms"), "must be an integer from 1 to 30000");
         good = false;
     }
-    if (sources.bytes != NULL && !read_sources(sources, asking->wanted)) {
+    if (sources.bytes != NULL && !read_sources(sources, asking)) {
         json_errors_add_query(&errors, TEXT("sources"), "names a source that is not there");
         good = false;
     }
@@ -64,7 +67,7 @@ static bool read_query(struct http_request *request, struct asking *asking)
         good = false;
     }
     if (good && http_request_param(request, 0).count > USER_ID_BYTES) {
-        json_errors_add_query(&errors, TEXT("user_id"), "is longer than 256 bytes");
+        json_errors_add(&errors, NULL, "user_id", "is longer than 256 bytes");
         good = false;
     }
     if (!good) {
@@ -75,7 +78,7 @@ static bool read_query(struct http_request *request, struct asking *asking)
 
 /* ---- the answer ---- */
 
-static void write_meta(struct json_out *out, const struct profile_part *parts, bool complete,
+static void write_meta(struct json_out *out, const struct profile_part *parts, size_t count, bool complete,
                        int64_t elapsed_ms)
 {
     json_out_key(out, "_meta");
@@ -84,8 +87,8 @@ static void write_meta(struct json_out *out, const struct profile_part *parts, b
     json_out_member_int(out, "elapsed_ms", elapsed_ms);
     json_out_key(out, "sources");
     json_out_open_object(out);
-    for (size_t i = 0; i < profile_sources.count; i++) {
-        json_out_key(out, profile_sources.items[i].name);
+    for (size_t i = 0; i < count; i++) {
+        json_out_key(out, profile_sources.items[parts[i].source].name);
         json_out_open_object(out);
         json_out_member_string(out, "status", source_status_word(parts[i].status));
         json_out_member_int(out, "elapsed_ms", parts[i].elapsed_ms);
@@ -101,58 +104,59 @@ static void write_meta(struct json_out *out, const struct profile_part *parts, b
     json_out_close_object(out);
 }
 
-static void answer_profile(struct http_request *request, const struct profile_part *parts, bool complete,
-                           int64_t elapsed_ms)
+static void answer_profile(struct http_request *request, const struct profile_part *parts, size_t count,
+                           bool complete, int64_t elapsed_ms)
 {
     http_answer_header(request, "X-Complete", complete ? TEXT("true") : TEXT("false"));
     http_answer_header(request, "Cache-Control", TEXT("no-store"));
     struct json_out *out = http_answer_out(request);
     json_out_open_object(out);
-    for (size_t i = 0; i < profile_sources.count; i++) {
+    for (size_t i = 0; i < count; i++) {
         const tr_blob *body = parts[i].body;
-        json_out_key(out, profile_sources.items[i].name);
+        json_out_key(out, profile_sources.items[parts[i].source].name);
         json_out_raw(out, body != NULL ? (struct text){(const char *)body->bytes, body->size}
-                                       : text_of(profile_sources.items[i].fallback));
+                                       : text_of(profile_sources.items[parts[i].source].fallback));
     }
-    write_meta(out, parts, complete, elapsed_ms);
+    write_meta(out, parts, count, complete, elapsed_ms);
     json_out_close_object(out);
     http_answer_json(request, 200);
 }
 
 static void answer_strict_failure(struct http_request *request, const struct profile_part *parts,
-                                  int64_t elapsed_ms)
+                                  size_t count, int64_t elapsed_ms)
 {
     bool failed = false;
-    for (size_t i = 0; i < profile_sources.count; i++) {
+    for (size_t i = 0; i < count; i++) {
         failed = failed || parts[i].status == SOURCE_ERROR;
     }
     http_answer_header(request, "X-Complete", TEXT("false"));
     struct json_out *out = http_problem_begin(request, failed ? PROBLEM_SOURCE_FAILED : PROBLEM_TIMEOUT,
                                               failed ? "a source failed" : "a source did not answer in time");
-    write_meta(out, parts, false, elapsed_ms);
+    write_meta(out, parts, count, false, elapsed_ms);
     http_problem_end(request);
 }
 
 static void profile_job(struct http_request *request)
 {
     const struct asking *asking = http_request_state(request);
+    size_t count = asking->sources.count;
     struct profile_part parts[SOURCES_MAX] = {{.wanted = false}};
     int64_t began_ms = tr_now_ms();
     bool failed = false;
-    for (size_t i = 0; i < profile_sources.count; i++) {
+    for (size_t i = 0; i < count; i++) {
         parts[i].wanted = asking->wanted[i];
+        parts[i].source = asking->sources.places[i];
     }
-    profile_aggregate(fetch_source, http_request_param(request, 0), asking->timeout_ms, parts,
-                      profile_sources.count);
-    for (size_t i = 0; i < profile_sources.count; i++) {
-        source_count(&profile_sources.items[i], parts[i].status);
+    profile_aggregate(fetch_source, http_request_param(request, 0), asking->timeout_ms, parts, count);
+    for (size_t i = 0; i < count; i++) {
+        source_count(&profile_sources.items[parts[i].source], parts[i].status);
         failed = failed || parts[i].status == SOURCE_ERROR || parts[i].status == SOURCE_TIMEOUT;
     }
     int64_t elapsed_ms = tr_now_ms() - began_ms;
     if (asking->strict && failed) {
-        answer_strict_failure(request, parts, elapsed_ms);
+        answer_strict_failure(request, parts, count, elapsed_ms);
     } else {
-        answer_profile(request, parts, !failed, elapsed_ms);
+        answer_profile(request, parts, count, !failed, elapsed_ms);
     }
 }
 
@@ -207,12 +211,15 @@ static void write_source(struct json_out *out, const struct source *source)
 
 static void sources_job(struct http_request *request)
 {
+    struct source_list list;
+    sources_now(&list);
+    size_t count = list.count;
     struct json_out *out = http_answer_out(request);
     json_out_open_object(out);
     json_out_key(out, "items");
     json_out_open_array(out);
-    for (size_t i = 0; i < profile_sources.count; i++) {
-        write_source(out, &profile_sources.items[i]);
+    for (size_t i = 0; i < count; i++) {
+        write_source(out, &profile_sources.items[list.places[i]]);
     }
     json_out_close_array(out);
     json_out_member_null(out, "next_cursor");
@@ -264,11 +271,12 @@ static tr_err sup_init(const void *arg, tr_sup_flags *flags, const tr_child_spec
     (void)arg;
     (void)reason;
     static const tr_task_supervisor_opts tasks = {0};
-    tr_child_spec *specs = tr_scratch_alloc((profile_sources.count + 2) * sizeof(*specs));
+    size_t places = __atomic_load_n(&profile_sources.count, __ATOMIC_ACQUIRE);
+    tr_child_spec *specs = tr_scratch_alloc((places + 2) * sizeof(*specs));
     *count = 0;
     specs[(*count)++] = demo_child_spec();
-    for (size_t i = 0; i < profile_sources.count; i++) {
-        specs[(*count)++] = upstream_child_spec(profile_sources.items[i].guard, &(struct upstream_rules){0});
+    for (size_t i = 0; i < places; i++) {
+        specs[(*count)++] = source_guard_spec(&profile_sources.items[i]);
     }
     tr_child_spec *last = &specs[(*count)++];
     *last = tr_task_supervisor_child_spec(&tasks);
@@ -295,6 +303,7 @@ bool profiles_setup(const struct settings *settings, const struct listener *list
             snprintf(base, sizeof(base), "%s", one);
         }
     }
+    settings_run_time_on_sources(sources_take);
     return sources_init(settings, base, why, bytes);
 }
 

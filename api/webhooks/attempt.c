@@ -3,6 +3,7 @@
 #include "runtime/sys/clock.h"
 #include "server/digits.h"
 #include "server/log.h"
+#include "server/settings_run_time.h"
 #include "server/store/store_writer.h"
 
 #include <stdio.h>
@@ -37,17 +38,18 @@ static tr_err send_signed(const struct webhook_sending *sending, struct text pay
                                                {"webhook-id", id},
                                                {"webhook-timestamp", timestamp},
                                                {"webhook-signature", signatures}};
-    return webhooks.transport(&(struct http_call){.method = "POST",
-                                                  .url = sending->url,
-                                                  .headers = headers,
-                                                  .header_count = sizeof(headers) / sizeof(headers[0]),
-                                                  .body = payload.bytes,
-                                                  .body_bytes = payload.count,
-                                                  .timeout_ms = webhooks.timeout_ms,
-                                                  .response_max_bytes = ANSWER_MAX,
-                                                  .private_allowed = webhooks.private_allowed,
-                                                  .repeatable = true},
-                              reply);
+    return webhooks.transport(
+        &(struct http_call){.method = "POST",
+                            .url = sending->url,
+                            .headers = headers,
+                            .header_count = sizeof(headers) / sizeof(headers[0]),
+                            .body = payload.bytes,
+                            .body_bytes = payload.count,
+                            .timeout_ms = SETTINGS_NOW(webhooks.settings->webhook_timeout_ms),
+                            .response_max_bytes = ANSWER_MAX,
+                            .private_allowed = webhooks.private_allowed,
+                            .repeatable = true},
+        reply);
 }
 
 /* Sends; fills in what the note says of it. */

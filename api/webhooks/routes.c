@@ -7,6 +7,7 @@
 #include "server/digits.h"
 #include "server/http/request.h"
 #include "server/log.h"
+#include "server/settings_run_time.h"
 #include "server/store/store_writer.h"
 
 #define ROOT    "/v1/webhooks"
@@ -157,7 +158,7 @@ static void put(struct http_request *request)
     }
     put->expected = !is_conditional(request) ? WEBHOOKS_ANY_VERSION : there->id == 0 ? 0 : there->version;
     put->now_ms = tr__clock_wall_ms();
-    put->max = webhooks.max;
+    put->max = SETTINGS_NOW(webhooks.settings->max_webhooks);
     put->overlap_ms = webhooks.overlap_ms;
     if (put->secret.count == 0 && !webhook_secret_make(&put->secret)) {
         http_answer_problem(request, PROBLEM_UNAVAILABLE, "the system gives no random bytes");

@@ -27,9 +27,10 @@ struct webhooks_service {
     struct store *store;
     webhook_transport *transport;
     bool private_allowed;
-    int64_t max, url_max, outbox_max, log_max;
+    const struct settings *settings; /* what may change while it runs: read by SETTINGS_NOW() */
+    int64_t url_max, outbox_max, log_max;
     int64_t concurrency;
-    int64_t timeout_ms, retry_first_ms, disable_after_ms, retention_ms, overlap_ms;
+    int64_t retry_first_ms, disable_after_ms, retention_ms, overlap_ms;
     tr_sup_flags restarts;        /* what its supervisors allow */
     struct tr_registry *registry; /* {webhook, Id} -> its deliverer */
     tr_term manager, deliverers;  /* their names */

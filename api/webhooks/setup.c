@@ -79,12 +79,11 @@ static void metrics_init(void)
 static void take_settings(const struct settings *settings)
 {
     webhooks.private_allowed = settings->allow_private_addresses;
-    webhooks.max = settings->max_webhooks;
+    webhooks.settings = settings;
     webhooks.url_max = settings->webhook_url_max;
     webhooks.outbox_max = settings->webhook_outbox_max;
     webhooks.log_max = settings->webhook_log_max;
     webhooks.concurrency = settings->webhook_concurrency;
-    webhooks.timeout_ms = settings->webhook_timeout_ms;
     webhooks.retry_first_ms = settings->webhook_retry_first_ms;
     webhooks.disable_after_ms = settings->webhook_disable_after_ms;
     webhooks.retention_ms = settings->webhook_retention_ms;

@@ -1,5 +1,6 @@
 /* Answers: what handlers say, and how it reaches libmicrohttpd. */
 #include "server/http/core.h"
+#include "server/settings_run_time.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -310,7 +311,7 @@ bool answer_send_early(struct http_request *request)
 static bool must_close(const struct http_request *request)
 {
     const struct listener *listener = request->core->listener;
-    int64_t most = listener->settings->max_keepalive_requests;
+    int64_t most = SETTINGS_NOW(listener->settings->max_keepalive_requests);
     return __atomic_load_n(&listener->draining, __ATOMIC_RELAXED) != 0 ||
            (most != 0 && request->peer != NULL && request->peer->requests >= (uint64_t)most);
 }

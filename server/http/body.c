@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "server/http/core.h"
+#include "server/settings_run_time.h"
 
 #define HELD_FREE_BYTES ((size_t)4096) /* that much a request may hold uncounted */
 
@@ -20,7 +21,7 @@ static bool hold(struct http_request *request, size_t bytes)
     }
     int64_t more = (int64_t)bytes - (int64_t)request->held;
     int64_t held = __atomic_add_fetch(&listener->held, more, __ATOMIC_RELAXED);
-    if (more > 0 && held > listener->settings->max_held_bytes) {
+    if (more > 0 && held > SETTINGS_NOW(listener->settings->max_held_bytes)) {
         __atomic_sub_fetch(&listener->held, more, __ATOMIC_RELAXED);
         metric_count(listener->metrics.overloaded, 1);
         return false;
@@ -72,17 +73,18 @@ static enum MHD_Result drop(struct http_request *request, size_t more)
         answer_refusal(request);
         return exchange_send_early(request);
     }
-    return request->body_dropped > (size_t)listener_of(request)->settings->max_body_bytes + REFUSED_BODY_MAX
+    return request->body_dropped >
+                   (size_t)SETTINGS_NOW(listener_of(request)->settings->max_body_bytes) + REFUSED_BODY_MAX
                ? MHD_NO
                : MHD_YES;
 }
 
 enum MHD_Result body_collect(struct http_request *request, const char *upload, size_t *upload_bytes)
 {
-    size_t max = (size_t)listener_of(request)->settings->max_body_bytes;
+    size_t max = (size_t)SETTINGS_NOW(listener_of(request)->settings->max_body_bytes);
     size_t more = *upload_bytes;
     *upload_bytes = 0;
-    if (request->refusal == PROBLEM_NONE && !request->options && more > max - request->body_bytes) {
+    if (request->refusal == PROBLEM_NONE && !request->options && request->body_bytes + more > max) {
         exchange_refuse(request, PROBLEM_PAYLOAD_TOO_LARGE, "the body is larger than this service takes");
     }
     if (request->refusal != PROBLEM_NONE || request->options) {
@@ -114,9 +116,9 @@ static bool parse_json(struct http_request *request)
         return true;
     }
     const struct settings *settings = listener_of(request)->settings;
-    struct json_limits limits = {.depth_max = (unsigned)settings->json_max_depth,
-                                 .tokens_max = (size_t)settings->json_max_tokens,
-                                 .string_bytes_max = (size_t)settings->max_body_bytes};
+    struct json_limits limits = {.depth_max = (unsigned)SETTINGS_NOW(settings->json_max_depth),
+                                 .tokens_max = (size_t)SETTINGS_NOW(settings->json_max_tokens),
+                                 .string_bytes_max = (size_t)SETTINGS_NOW(settings->max_body_bytes)};
     struct text text = {.bytes = request->body == NULL ? "" : request->body, .count = request->body_bytes};
     struct json_error error;
     if (!json_parse(http_request_arena(request), text, &limits, &request->json, &error)) {

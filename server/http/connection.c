@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "server/log.h"
+#include "server/settings_run_time.h"
 
 #define ACCEPTS_A_TURN 64
 #define LOOK_EVERY_MS \
@@ -220,8 +221,8 @@ static void connection_started(struct http_core *core, struct MHD_Connection *mh
     core->accepted.core = NULL;
     metric_count(listener->metrics.connections, 1);
     /* Whether a unix peer has said anything cannot be seen, so it has the idle time. */
-    connection_listens(connection, connection->is_unix ? listener->settings->idle_timeout_ms
-                                                       : listener->settings->header_timeout_ms);
+    connection_listens(connection, connection->is_unix ? SETTINGS_NOW(listener->settings->idle_timeout_ms)
+                                                       : SETTINGS_NOW(listener->settings->header_timeout_ms));
 }
 
 void connection_notify(void *cls, struct MHD_Connection *mhd, void **socket_context,
@@ -252,7 +253,8 @@ void connection_notify(void *cls, struct MHD_Connection *mhd, void **socket_cont
 /* A client of a fresh connection that only holds the line open may do so for the idle time. */
 static bool may_stay(struct connection *connection, int64_t now_ms)
 {
-    int64_t idle_until_ms = connection->started_ms + connection->core->listener->settings->idle_timeout_ms;
+    int64_t idle_until_ms =
+        connection->started_ms + SETTINGS_NOW(connection->core->listener->settings->idle_timeout_ms);
     if (!connection->fresh || idle_until_ms <= now_ms || connection->deadline_ms >= idle_until_ms ||
         !peer_said_nothing(connection->fd)) {
         return false;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "server/log.h"
+#include "server/settings_run_time.h"
 
 #define TICK_BUSY_MS    50
 #define TICK_IDLE_MS    500
@@ -165,7 +166,7 @@ static void completed(void *cls, struct MHD_Connection *connection, void **con_c
         return;
     }
     if (request->peer != NULL && request->state != EXCHANGE_HEAD) {
-        connection_listens(request->peer, core->listener->settings->idle_timeout_ms);
+        connection_listens(request->peer, SETTINGS_NOW(core->listener->settings->idle_timeout_ms));
     }
     request_log(request, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     exchange_end(request);

@@ -5,6 +5,7 @@
 
 #include "server/http/core.h"
 #include "server/log.h"
+#include "server/settings_run_time.h"
 
 #define LINGER_MS 2000
 /* Runs of the daemon that a request waits for its answer before it is suspended. Suspending and resuming takes two system
@@ -44,7 +45,8 @@ static void request_init(struct http_request *request, struct http_core *core,
     request->target_buffer = NULL;
     request->arena_open = false;
     request->started_ns = core->now_ns;
-    request->deadline_ms = request->started_ns / 1000000 + core->listener->settings->request_timeout_ms;
+    request->deadline_ms =
+        request->started_ns / 1000000 + SETTINGS_NOW(core->listener->settings->request_timeout_ms);
     request->pending = request->resuming = request->handed = request->counted = false;
     request->watch_client = request->client_gone = request->parked = false;
     request->streaming = request->dry = request->stream_end = request->beat = false;
@@ -80,7 +82,7 @@ static void note_peer(struct http_request *request)
     if (request->peer != NULL) {
         request->peer->requests++;
         request->peer->fresh = false;
-        connection_listens(request->peer, listener_of(request)->settings->header_timeout_ms);
+        connection_listens(request->peer, SETTINGS_NOW(listener_of(request)->settings->header_timeout_ms));
     }
 }
 
@@ -251,7 +253,8 @@ static void judge_load(struct http_request *request)
     if (!open && is_ending(request)) {
         exchange_refuse(request, PROBLEM_UNAVAILABLE, ending_text);
     }
-    if (!open && __atomic_load_n(&listener->inflight, __ATOMIC_RELAXED) >= listener->settings->max_inflight) {
+    if (!open && __atomic_load_n(&listener->inflight, __ATOMIC_RELAXED) >=
+                     SETTINGS_NOW(listener->settings->max_inflight)) {
         metric_count(listener->metrics.overloaded, 1);
         exchange_refuse(request, PROBLEM_OVERLOADED, overloaded_text);
     }
@@ -274,7 +277,8 @@ static void judge_head(struct http_request *request, const char *method)
     enum problem_code access = access_judge(request, &detail);
     exchange_refuse(request, access, detail);
     judge_load(request);
-    if ((int64_t)request->guard.content_length > listener_of(request)->settings->max_body_bytes &&
+    if ((int64_t)request->guard.content_length >
+            SETTINGS_NOW(listener_of(request)->settings->max_body_bytes) &&
         request->guard.has_length) {
         exchange_refuse(request, PROBLEM_PAYLOAD_TOO_LARGE, "the body is larger than this service takes");
     }
@@ -346,7 +350,7 @@ static enum MHD_Result head(struct http_request *request, const char *method, co
         note_host(request->peer, http_header(&request->guard.headers, HTTP_FIELD_HOST));
         judge_head(request, method);
     }
-    connection_listens(request->peer, settings->body_timeout_ms);
+    connection_listens(request->peer, SETTINGS_NOW(settings->body_timeout_ms));
     if (must_end_now(request)) {
         answer_refusal(request);
         return past_the_library(request) ? exchange_send_early(request) : queue(request);
@@ -386,7 +390,7 @@ static bool has_answer(const struct http_request *request)
 static enum MHD_Result answer_or_wait(struct http_request *request)
 {
     if (has_answer(request)) {
-        connection_deadline(request->peer, listener_of(request)->settings->body_timeout_ms);
+        connection_deadline(request->peer, SETTINGS_NOW(listener_of(request)->settings->body_timeout_ms));
         return queue(request);
     }
     struct http_core *core = request->core;
@@ -411,7 +415,8 @@ static bool inflight_enter(struct http_request *request)
     if (request->match.route->access == ROUTE_ACCESS_OPEN) {
         return true;
     }
-    if (__atomic_fetch_add(&listener->inflight, 1, __ATOMIC_RELAXED) < listener->settings->max_inflight) {
+    if (__atomic_fetch_add(&listener->inflight, 1, __ATOMIC_RELAXED) <
+        SETTINGS_NOW(listener->settings->max_inflight)) {
         request->counted = true;
         return true;
     }

@@ -2,6 +2,7 @@
 #include "server/http/request.h"
 
 #include "server/http/core.h"
+#include "server/settings_run_time.h"
 
 #define ARENA_BYTES_PER_TOKEN 96
 
@@ -59,8 +60,8 @@ struct json_arena *http_request_arena(struct http_request *request)
 {
     if (!request->arena_open) {
         const struct settings *settings = request->core->listener->settings;
-        size_t most = (size_t)settings->json_max_tokens * ARENA_BYTES_PER_TOKEN +
-                      2 * (size_t)settings->max_body_bytes + 65536;
+        size_t most = (size_t)SETTINGS_NOW(settings->json_max_tokens) * ARENA_BYTES_PER_TOKEN +
+                      2 * (size_t)SETTINGS_NOW(settings->max_body_bytes) + 65536;
         json_arena_init(&request->arena, request->arena_inline, sizeof(request->arena_inline), most);
         request->arena_open = true;
     }

@@ -63,7 +63,7 @@ static int64_t aggregate(struct profile_part *parts, size_t count, int64_t timeo
 {
     int64_t began_ms = tr_now_ms();
     for (size_t i = 0; i < count; i++) {
-        parts[i] = (struct profile_part){.wanted = true};
+        parts[i] = (struct profile_part){.wanted = true, .source = (uint32_t)i};
     }
     profile_aggregate(fake, TEXT("42"), timeout_ms, parts, count);
     return tr_now_ms() - began_ms;

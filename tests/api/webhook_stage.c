@@ -34,19 +34,19 @@ static void open_store(void)
 static void setup(void)
 {
     char why[200] = "";
-    const struct settings settings = {.max_webhooks = 1000,
-                                      .webhook_url_max = WEBHOOK_URL_MAX,
-                                      .webhook_outbox_max = 1000000,
-                                      .webhook_log_max = 1000000,
-                                      .webhook_concurrency = 8,
-                                      .webhook_timeout_ms = 60000,
-                                      .webhook_retry_first_ms = 1,
-                                      .webhook_disable_after_ms = 1000000000,
-                                      .webhook_retention_ms = 1000000000,
-                                      .webhook_secret_overlap_ms = 1000000,
-                                      .server_max_restarts = 1000000,
-                                      .server_max_seconds = 1,
-                                      .allow_private_addresses = true};
+    static const struct settings settings = {.max_webhooks = 1000,
+                                             .webhook_url_max = WEBHOOK_URL_MAX,
+                                             .webhook_outbox_max = 1000000,
+                                             .webhook_log_max = 1000000,
+                                             .webhook_concurrency = 8,
+                                             .webhook_timeout_ms = 60000,
+                                             .webhook_retry_first_ms = 1,
+                                             .webhook_disable_after_ms = 1000000000,
+                                             .webhook_retention_ms = 1000000000,
+                                             .webhook_secret_overlap_ms = 1000000,
+                                             .server_max_restarts = 1000000,
+                                             .server_max_seconds = 1,
+                                             .allow_private_addresses = true};
     require(webhooks_setup(&settings, stage.store, why, sizeof(why)), why);
 }
 
@@ -140,7 +140,8 @@ int64_t stage_int(const char *sql)
 
 int64_t stage_put(const char *name, const char *url, const char *events)
 {
-    struct webhook_put put = {.expected = WEBHOOKS_ANY_VERSION, .now_ms = 1000, .max = webhooks.max};
+    struct webhook_put put = {
+        .expected = WEBHOOKS_ANY_VERSION, .now_ms = 1000, .max = webhooks.settings->max_webhooks};
     struct webhook_changed changed = {.id = 0};
     snprintf(put.webhook.name, sizeof(put.webhook.name), "%s", name);
     snprintf(put.webhook.url, sizeof(put.webhook.url), "%s", url);

@@ -96,6 +96,14 @@ def test_chosen_sources(service):
         problem(profile(service, query), 422, "invalid-request")
 
 
+def test_long_user(service):
+    """A user id is in the path, and so says the answer that refuses it."""
+    assert profile(service, user="u" * 256).status == 200
+    answer = profile(service, user="u" * 257)
+    problem(answer, 422, "invalid-request")
+    assert answer.json()["errors"] == [{"pointer": "/user_id", "detail": "is longer than 256 bytes"}], answer
+
+
 def test_late(service):
     """What is late gives its fallback; in strict mode that is a 504."""
     answer = profile(service, "?timeout_ms=20")
