@@ -644,7 +644,7 @@ static rule_value run_fractional(struct run *run, const rule_node *node, const s
         const cJSON *key = run->args->context == NULL
                                ? NULL
                                : cJSON_GetObjectItemCaseSensitive(run->args->context, "targetingKey");
-        if (!cJSON_IsString(key)) {
+        if (key == NULL || !cJSON_IsString(key)) {
             run->outcome = RULE_NO_TARGETING_KEY;
             return null_value;
         }

@@ -116,7 +116,9 @@ enum store_status store_writer_run(store_writer_fn apply, const void *arg, size_
     tr_blob *blob = tr_blob_new(NULL, sizeof(struct job) + padded(result_bytes) + arg_bytes);
     struct job *job = job_of(blob);
     *job = (struct job){.apply = apply, .arg_bytes = arg_bytes, .result_bytes = result_bytes};
-    memcpy((char *)(uintptr_t)arg_of(job), arg, arg_bytes);
+    if (arg_bytes > 0) { /* arg may be NULL then, which memcpy does not take */
+        memcpy((char *)(uintptr_t)arg_of(job), arg, arg_bytes);
+    }
     tr_msg *request = TR_MSG(store_write_msg, .job = blob);
     tr_blob_drop(blob); /* the message has it now */
     tr_msg *reply = NULL;
