@@ -504,9 +504,10 @@ static rule_value run_cat(struct run *run, const rule_node *node, const struct s
 /* Where code point number `n` of a text begins; its end when there are fewer. */
 static size_t point_at(struct text text, double n)
 {
+    size_t points = n >= 1 ? n < (double)text.count ? (size_t)n : text.count : 0;
     size_t at = 0;
 
-    for (; at < text.count && n >= 1; n--) {
+    for (; at < text.count && points > 0; points--) {
         at++;
         while (at < text.count && ((unsigned char)text.bytes[at] & 0xc0) == 0x80) {
             at++;

@@ -31,11 +31,11 @@ static inline void tr__words_copy(void *to, const void *from, size_t bytes)
     }
 }
 
-/* Nothing to flatten or to count, a few words, and a core whose pools may be used. */
-static inline bool tr__msg_is_simple(const tr_type *type, const tr__core *core)
+/* Nothing to flatten or to count, a few words. */
+static inline bool tr__msg_is_simple(const tr_type *type)
 {
-    return TR__POOLING_INLINE && core != NULL && type != NULL && type->term_count == 0 &&
-           type->blob_count == 0 && type->size % 8 == 0 && sizeof(tr_msg) + type->size <= TR__MEM_SMALL;
+    return type->term_count == 0 && type->blob_count == 0 && type->size % 8 == 0 &&
+           sizeof(tr_msg) + type->size <= TR__MEM_SMALL;
 }
 
 /** A message of this type (NULL: none) with a copy of payload; never NULL (without memory the process ends). */
@@ -43,7 +43,7 @@ static inline __attribute__((always_inline)) tr_msg *tr__msg_make(const tr_type 
                                                                   uint8_t signal, tr_ref ref)
 {
     tr__core *core = tr__core_self();
-    if (!tr__msg_is_simple(type, core)) {
+    if (!TR__POOLING_INLINE || core == NULL || type == NULL || !tr__msg_is_simple(type)) {
         return tr__msg_make_slowly(type, payload, signal, ref);
     }
     size_t bytes = sizeof(tr_msg) + type->size;

@@ -93,10 +93,13 @@ static tr__proc *detach(tr__core *core, uint32_t count)
     if (table.free_head == NULL && core != NULL) {
         give_back(core);
     }
-    if (table.free_head == NULL && !table_grow()) {
-        return NULL;
+    if (table.free_head == NULL) {
+        (void)table_grow();
     }
     tr__proc *first = table.free_head;
+    if (first == NULL) {
+        return NULL;
+    }
     tr__proc *last = first;
     for (uint32_t i = 1; i < count && last->run_next != NULL; i++) {
         last = last->run_next;
